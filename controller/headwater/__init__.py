@@ -1,0 +1,1 @@
+"""GitOps reconciliation of multi-machine systems."""

@@ -1,0 +1,107 @@
+"""What happened, as values. Logs, metrics and answers listen; deciding code only emits."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from headwater.planning.status import DeploymentStatus
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionRead:
+    """A revision was fetched, parsed and expanded."""
+
+    name: ClassVar[str] = "source.revision_read"
+    revision: str
+    deployments: int
+    diagnostics: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFailed:
+    """A fetch failed, or what it brought is refused. What was applied before stays."""
+
+    name: ClassVar[str] = "source.failed"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloudListed:
+    name: ClassVar[str] = "cloud.listed"
+    cloud: str
+    machines: int
+    unknown: int
+    complete: bool
+    seconds: float
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PassEnded:
+    """One pass over one deployment. `result` is `unchanged`, `changed`, `waiting` or `failed`."""
+
+    name: ClassVar[str] = "pass.ended"
+    deployment: str
+    result: str
+    actions: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ActionEnded:
+    """`action` is `create`, `terminate`, `contextualise`."""
+
+    name: ClassVar[str] = "action.ended"
+    deployment: str
+    instance: str
+    action: str
+    reason: str
+    seconds: float
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded:
+    """A recipe's whole contextualisation ended on an instance."""
+
+    name: ClassVar[str] = "context.ended"
+    deployment: str
+    instance: str
+    succeeded: bool
+    seconds: float
+    step: str = ""
+    exit_code: int | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChanged:
+    """The status of a deployment differs from the last one told. None: the deployment is gone."""
+
+    name: ClassVar[str] = "deployment.status_changed"
+    deployment: str
+    status: DeploymentStatus | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """A run came to rest. `result` is `success` or `failure`."""
+
+    name: ClassVar[str] = "run.ended"
+    deployment: str
+    revision: str
+    result: str
+    seconds: float
+    message: str = ""
+
+
+Event = (
+    RevisionRead
+    | SourceFailed
+    | CloudListed
+    | PassEnded
+    | ActionEnded
+    | StepEnded
+    | StatusChanged
+    | RunEnded
+)

@@ -1,0 +1,151 @@
+"""The status of a deployment: one model for the API, the command line, notes and metrics."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """The phases of a run (semantics.md 5). Derived, never set by hand."""
+
+    INITIALIZING = "Initializing"
+    PROVISIONING = "Provisioning"
+    EXECUTING = "Executing"
+    READY = "Ready"
+    FINALIZING = "Finalizing"
+    DONE = "Done"
+    ABORTED = "Aborted"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """As in Kubernetes: Ready, Reconciling, Stalled. `reason` is CamelCase."""
+
+    type: str
+    status: bool
+    reason: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStatus:
+    instance: str
+    """`wn.3`"""
+    state: str
+    """missing | pending | unreachable | contextualising | ready | failed | outdated | stopping"""
+    machine: str = ""
+    cloud: str = ""
+    address: str = ""
+    incarnation: int = 0
+    step: str = ""
+    message: str = ""
+    """The first failure's own words, or what the recipe displays of itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeStatus:
+    """One of the last actions."""
+
+    at: datetime
+    action: str
+    instance: str
+    succeeded: bool
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentStatus:
+    name: str
+    phase: Phase
+    conditions: tuple[Condition, ...]
+    desired: int
+    ready: int
+    failed: int = 0
+    description: str = ""
+    observed_revision: str = ""
+    attempted_revision: str = ""
+    applied_revision: str = ""
+    started: datetime | None = None
+    """When the present run began."""
+    ended: datetime | None = None
+    """When it came to rest, Ready or failed."""
+    instances: tuple[InstanceStatus, ...] = ()
+    outcomes: tuple[OutcomeStatus, ...] = ()
+    diagnostics: tuple[str, ...] = ()
+
+    def condition(self, type: str) -> Condition | None:
+        return next((c for c in self.conditions if c.type == type), None)
+
+    @property
+    def is_ready(self) -> bool:
+        return (c := self.condition("Ready")) is not None and c.status
+
+    @property
+    def is_stalled(self) -> bool:
+        return (c := self.condition("Stalled")) is not None and c.status
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterView:
+    """A runtime parameter, for people. `writer` is `headwater`, `manifest` or an instance."""
+
+    instance: str
+    name: str
+    value: str | None
+    writer: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CloudStatus:
+    name: str
+    driver: str
+    description: str
+    machines: int
+    unknown: int
+    complete: bool
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerStatus:
+    repository: str
+    branch: str
+    path: str
+    revision: str = ""
+    """The last revision that was read."""
+    source_error: str = ""
+    diagnostics: tuple[str, ...] = ()
+    clouds: tuple[CloudStatus, ...] = ()
+    deployments: tuple[DeploymentStatus, ...] = ()
+    settled: bool = False
+    """Nothing is under way: every deployment is Ready, removed or Stalled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How a person reaches an instance by ssh. `known_hosts` is one line of that file."""
+
+    address: str
+    port: int
+    user: str
+    known_hosts: str
+    private_key_file: str
+
+
+class CommitState(StrEnum):
+    PENDING = "pending"
+    SUCCESS = "success"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class CommitStatus:
+    """An answer on a commit. `context` is `headwater` or `headwater/<deployment>`."""
+
+    revision: str
+    context: str
+    state: CommitState
+    description: str
+    at: datetime = field(compare=False)

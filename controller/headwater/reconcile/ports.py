@@ -1,0 +1,117 @@
+"""What the loop needs from the world. Adapters satisfy these shapes; none of them imports this."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+
+from headwater.manifests.snapshot import Snapshot
+from headwater.planning.events import Event
+from headwater.planning.status import CommitStatus
+from headwater.topology.context import Context, Host, Target
+from headwater.topology.keys import InstanceKey, MachineId
+from headwater.topology.machines import Capabilities, CreateOrder, Listing, Machine
+from headwater.topology.progress import MachineEvent, Reply, Request
+
+Clock = Callable[[], datetime]
+Listener = Callable[[Event], None]
+"""Called on the loop's thread; must not block or raise."""
+
+
+class Source(Protocol):
+    """The watched branch of the repository."""
+
+    async def fetch(self) -> Snapshot:
+        """The newest revision of the branch.
+
+        Raises Transient when it cannot be had now; Stalled when the repository cannot be read at
+        all (no such branch, SHA-256), or when the branch no longer contains the last revision
+        that was accepted (a force-push): nothing may follow from it.
+        """
+
+    def accept(self, revision: str) -> None:
+        """Revisions move forward only, from this one on."""
+
+    def changes(self) -> AsyncIterator[None]:
+        """Yields whenever the branch may have moved: a hint without content."""
+
+
+class Clouds(Protocol):
+    """Every cloud that the manifests define; accounts are told apart by the Cloud's name."""
+
+    def capabilities(self, cloud: str) -> Capabilities:
+        """Raises Stalled for a cloud that cannot be used (unknown driver, no credentials)."""
+
+    async def observe(self, cloud: str) -> Listing:
+        """One listing of the whole account. Never raises: what failed is in the listing."""
+
+    async def create(self, orders: Sequence[CreateOrder]) -> Sequence[Machine | Exception]:
+        """One answer per order, in order. A HeadwaterError as an answer says what to do next.
+
+        Repeating an order makes no second machine.
+        """
+
+    async def terminate(self, machine: Machine) -> None:
+        """Succeeds also when the machine is already gone; removes what belonged to it."""
+
+
+class Machines(Protocol):
+    """Lines to the agents on the machines."""
+
+    @property
+    def public_key(self) -> str:
+        """The login key that new machines must accept, in OpenSSH form."""
+
+    def contextualise(self, target: Target, context: Context) -> None:
+        """Keep a line to the machine and have its agent run the context, once.
+
+        Returns at once; events tell the rest. Calling again with the same context only keeps the
+        line; with another one, the agent turns to it at the end of the step that it runs.
+        """
+
+    def tell_hosts(self, deployment: str, hosts: Sequence[Host]) -> None:
+        """The hosts file of every machine of the deployment, now and on later lines."""
+
+    def stop_steps(self, machine: MachineId, reason: str) -> None:
+        """Stop what runs there: SIGTERM, SIGKILL after 5 s; the context ends as `aborted`."""
+
+    def forget(self, machine: MachineId) -> None:
+        """Close the line; the machine is not ours to talk to any more."""
+
+
+class Conversation(Protocol):
+    """What `Machines` calls back. The loop implements it."""
+
+    def on_event(self, event: MachineEvent) -> None: ...
+
+    async def on_request(self, request: Request) -> Reply:
+        """Cancelled when the machine has given up, or its line is lost; it then asks again."""
+
+    def output_offset(self, machine: MachineId, context: str) -> int:
+        """How much of the context's output is already kept."""
+
+
+class Answers(Protocol):
+    """Commit statuses."""
+
+    async def answer(self, status: CommitStatus) -> None:
+        """Write or replace the status of (revision, context). Raises Transient."""
+
+
+class Store(Protocol):
+    """What outlives the process. Losing it costs history, never machines."""
+
+    def load(self) -> dict[str, str]:
+        """Every key and its document (JSON text)."""
+
+    def save(self, key: str, document: str | None) -> None:
+        """None removes. Durable when it returns."""
+
+    def append_output(
+        self, key: InstanceKey, machine: MachineId, context: str, offset: int, content: bytes
+    ) -> None: ...
+
+    def output_size(self, key: InstanceKey, machine: MachineId, context: str) -> int: ...
+
+    def locked(self) -> AbstractAsyncContextManager[None]:
+        """Held by one live controller at a time; raises Stalled naming the other's process."""

@@ -1,0 +1,51 @@
+"""What a machine is told to do: the recipes of one instance, in order."""
+
+from dataclasses import dataclass
+
+from headwater.topology.keys import InstanceKey, MachineId
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that the agent runs: a script with a `#!` line, or packages to install."""
+
+    name: str
+    """`pre-install`, `packages`, `post-install` or `deploy`."""
+    origin: str
+    """The component that defines it."""
+    script: str = ""
+    packages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A whole contextualisation. The agent runs each id once, whatever happens to the line."""
+
+    id: str
+    steps: tuple[Step, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+    timeout: float = 1800.0
+    """Seconds for all steps together; then what runs is stopped and the context fails."""
+    platform: str = "linux"
+    authorized_keys: tuple[str, ...] = ()
+    """Operators' public keys in OpenSSH form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A line of the deployment's hosts file: `address fqdn name`."""
+
+    address: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where and as whom a machine is reached, and the one host key that is believed."""
+
+    machine: MachineId
+    key: InstanceKey
+    address: str
+    port: int
+    user: str
+    host_key: str

@@ -1,0 +1,106 @@
+"""Machines as they are ordered from a cloud, and as a cloud lists them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from headwater.manifests.resolved import Size
+from headwater.topology.keys import InstanceKey, MachineId
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSpec:
+    """All that cannot be changed on a running machine: a difference here means a replacement."""
+
+    cloud: str
+    image: str
+    image_id: str
+    size: Size
+    public: bool = True
+    open: tuple[str, ...] = ()
+    login_user: str = "root"
+    platform: str = "linux"
+
+
+class MachineState(Enum):
+    """A cloud's own states, told by what we can do with such a machine."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    STOPPING = "stopping"
+    """On its way out. A machine that is gone is not listed at all."""
+    UNKNOWN = "unknown"
+    """The cloud does not say: neither healthy nor a reason to act."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """What a machine of ours carries at its cloud: it makes the cloud's listing enough to go on."""
+
+    installation: str
+    key: InstanceKey
+    incarnation: int
+    machine_digest: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine of ours, as listed by its cloud."""
+
+    id: MachineId
+    name: str
+    tags: Tags
+    state: MachineState
+    address: str | None = None
+    """Where it answers; None until the cloud says."""
+    port: int = 22
+    host_key: str | None = None
+    """The public host key in OpenSSH form (`ssh-ed25519 AAAA...`), told out of band."""
+    created: datetime | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """What the driver knows besides, for people: isolation level, region, zone."""
+
+    @property
+    def key(self) -> InstanceKey:
+        return self.tags.key
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One look at one account. Incomplete means: what is missing here may well exist."""
+
+    cloud: str
+    machines: tuple[Machine, ...]
+    complete: bool
+    unknown: int = 0
+    """Machines in the account that are not ours: counted, never touched."""
+    error: str = ""
+    """Why it is incomplete, in words for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateOrder:
+    """One machine to make. `name` and `token` are the same at every attempt (idempotency)."""
+
+    name: str
+    token: str
+    spec: MachineSpec
+    tags: Tags
+    authorized_key: str
+    """The public login key in OpenSSH form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a cloud can do, asked when planning."""
+
+    packages: bool = True
+    """Packages can be installed on its machines."""
+    isolated_hosts_file: bool = True
+    """Machines have an /etc/hosts of their own."""
+    description: str = ""
+    """One line for people: driver and, for the embedded cloud, the isolation level."""

@@ -1,0 +1,100 @@
+"""What machines tell: a closed set of events, and the requests of their recipes."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from headwater.topology.keys import MachineId
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The line stands and the agent has answered."""
+
+    machine: MachineId
+
+
+@dataclass(frozen=True, slots=True)
+class LineLost:
+    """The line broke or could not be made; another attempt follows by itself."""
+
+    machine: MachineId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineRefused:
+    """The line cannot stand: another host key, no login, no Python. No attempt follows."""
+
+    machine: MachineId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    machine: MachineId
+    context: str
+    position: int
+    """0-based, into the steps of the context."""
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A context has ended, or failed at a step. Told again on every reconnection."""
+
+    machine: MachineId
+    context: str
+    succeeded: bool
+    step: str = ""
+    """The step that failed, or the last one."""
+    exit_code: int | None = None
+    """None where no process ended by itself: timed out, aborted, interrupted."""
+    reason: str = ""
+    """`exit`, `timeout`, `aborted`, `interrupted`, `unstartable`; empty on success."""
+    words: str = ""
+    """The failing step's own last line of error output, at most 400 characters."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Bytes that a step printed, from `offset` of the context's output on."""
+
+    machine: MachineId
+    context: str
+    offset: int
+    content: bytes
+
+
+MachineEvent = Connected | LineLost | LineRefused | StepStarted | Ended | Output
+
+
+class Verb(Enum):
+    GET = "get"
+    SET = "set"
+    ABORT = "abort"
+    CANCEL_ABORT = "cancel-abort"
+    DISPLAY = "display"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A recipe's question. Timeouts are kept on the machine, which cancels what it gave up."""
+
+    machine: MachineId
+    verb: Verb
+    key: str = ""
+    value: str = ""
+    """What to set, show, or the reason of an abort."""
+    wait: bool = True
+    """For get: wait until the value is set."""
+    ignore_abort: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """`code` is the exit code of the verb on the machine: 0, or 2, 7, 8 as in semantics.md 6."""
+
+    code: int
+    value: str = ""
+    error: str = ""
