@@ -1,0 +1,64 @@
+"""What is written and not acted upon is an error, not a surprise."""
+
+import pytest
+
+from headwater.manifests.parse import parse_file
+from headwater.manifests.resources import KINDS
+from headwater.manifests.schema_of import keys_at, schema_of
+from headwater.manifests.unsupported import UNSUPPORTED
+from unit.manifests.texts import HEADER, SHOP, WEB, file
+
+IMAGE = HEADER.format("Image", "debian-12")
+CLOUD = HEADER.format("Cloud", "lab") + 'driver = "openstack"\n'
+
+
+def diagnostics(text: str) -> list[str]:
+    (only,) = parse_file("x.toml", file(text)).definitions
+    return [str(diagnostic) for diagnostic in only.diagnostics]
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        (SHOP.replace("cloud =", 'lifecycle = "test"\ncloud ='), '6:1: lifecycle = "test"'),
+        (SHOP.replace("cloud =", 'ttl = "8h"\ncloud ='), '6:1: ttl = "8h"'),
+        (SHOP.replace("cloud =", 'dependsOn = ["dns"]\ncloud ='), "6:1: dependsOn"),
+        (SHOP.replace("replicas", "tolerateFailures"), "9:1: tolerateFailures = 3"),
+        (SHOP.replace('"Shop"', '{ secret = "shop/title" }'), '11:11: secret = "shop/title"'),
+        (SHOP + "[spec.keep]\n", "13:7: keep"),
+        (SHOP + "[spec.safety]\nprotect = true\n", "14:1: protect = true"),
+        (SHOP + '[spec.safety]\nmaxDeletes = "50%"\n', '14:1: maxDeletes = "50%"'),
+        (SHOP + '[spec.safety]\ndeletionPolicy = "orphan"\n', '14:1: deletionPolicy = "orphan"'),
+        (SHOP + '[spec.update]\nonFailure = "rollback"\n', '14:1: onFailure = "rollback"'),
+        (WEB + 'report = "report.sh"\n', '13:1: report = "report.sh"'),
+        (WEB + 'preScale = "drain.sh"\n', '13:1: preScale = "drain.sh"'),
+        (WEB + "[spec.health]\ntcp = { port = 22 }\n", "13:7: health"),
+        (IMAGE + 'build = { from = "debian-12" }\n', "6:1: build"),
+        (CLOUD + "limits = { writesPerSecond = 2 }\n", "7:1: limits"),
+        (CLOUD + 'quota = { memory = "1GiB" }\n', '7:11: memory = "1GiB"'),
+    ],
+)
+def test_what_this_version_does_not_act_upon_is_refused(text, written):
+    assert diagnostics(text) == [f"x.toml:{written} is not supported yet by this version"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SHOP.replace("cloud =", 'lifecycle = "service"\ndependsOn = []\ncloud ='),
+        SHOP.replace("replicas = 3", "replicas = 3\ntolerateFailures = 0"),
+        SHOP + '[spec.safety]\nprotect = false\ndeletionPolicy = "delete"\n',
+        SHOP + '[spec.update]\nonFailure = "stop"\n',
+        CLOUD + "quota = { instances = 10 }\n",
+    ],
+)
+def test_what_says_only_what_happens_anyway_is_accepted(text):
+    assert diagnostics(text) == []
+
+
+@pytest.mark.parametrize("entry", UNSUPPORTED, ids=lambda entry: f"{entry.kind} {entry.key}")
+def test_the_table_names_keys_that_exist(entry):
+    *above, last = entry.key.split(".")
+
+    if last != "secret":  # one of the forms of an input, not a key of a table
+        assert last in keys_at(schema_of(KINDS[entry.kind]), tuple(above))
