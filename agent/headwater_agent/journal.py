@@ -1,0 +1,105 @@
+"""What the agent knows of a context, on disk: it outlives the agent, the line and a reboot.
+
+contexts/<id>/context.json    what the controller asked for
+contexts/<id>/N.started       the processes of step N: it exists before the step's first
+                              instruction runs, and is made by exactly one runner
+contexts/<id>/N.exit          how step N ended
+contexts/<id>/ended.json      how the context ended
+contexts/<id>/log             what its steps printed
+"""
+
+import json
+import os
+
+SAFE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
+
+
+class Journal:
+    """One context's records. Every record is whole or absent."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.log = directory + "/log"
+
+    @property
+    def document(self) -> "dict[str, object]":
+        found = read(self.directory + "/context.json")
+        if found is None:
+            raise OSError("%s/context.json is gone" % self.directory)
+        return found
+
+    def adopt(self, document: "dict[str, object]") -> None:
+        """The first document of an id stays."""
+        os.makedirs(self.directory, exist_ok=True)
+        if read(self.directory + "/context.json") is None:
+            write(self.directory + "/context.json", document)
+
+    def started(self, position: int) -> "dict[str, object] | None":
+        return read("%s/%d.started" % (self.directory, position))
+
+    def claim(self, position: int, record: "dict[str, object]") -> bool:
+        """Record the start of a step; False when another runner was first."""
+        path = "%s/%d.started" % (self.directory, position)
+        draft = "%s.%d" % (path, os.getpid())
+        write(draft, record)
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return False
+        finally:
+            os.unlink(draft)
+        return True
+
+    def exit(self, position: int) -> "dict[str, object] | None":
+        return read("%s/%d.exit" % (self.directory, position))
+
+    def record_exit(self, position: int, record: "dict[str, object]") -> None:
+        write("%s/%d.exit" % (self.directory, position), record)
+
+    @property
+    def ended(self) -> "dict[str, object] | None":
+        return read(self.directory + "/ended.json")
+
+    def record_end(self, record: "dict[str, object]") -> None:
+        write(self.directory + "/ended.json", record)
+
+
+def name_of(id: str) -> str:  # the field's word
+    """The id as a file name: what is not safe there is written as hexadecimal."""
+    parts = [
+        chr(byte) if chr(byte) in SAFE else "%%%02X" % byte
+        for byte in id.encode("utf-8", "surrogatepass")
+    ]
+    return "".join(parts).replace(".", "%2E", 1) if id.startswith(".") else "".join(parts)
+
+
+def read(path: str) -> "dict[str, object] | None":
+    try:
+        with open(path, "rb") as file:
+            found = json.loads(file.read().decode("utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise OSError("%s is not a record" % path) from error
+    if not isinstance(found, dict):
+        raise OSError("%s is not a record" % path)
+    return found
+
+
+def write(path: str, record: "dict[str, object]") -> None:
+    """Atomically: a reader sees the old record or the new one."""
+    replace(path, json.dumps(record).encode("ascii"))
+
+
+def replace(path: str, content: bytes, mode: int = 0o600) -> None:
+    """Atomically. Raises OSError and leaves what was there."""
+    draft = "%s.new.%d" % (path, os.getpid())
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.chmod(draft, mode)
+        os.rename(draft, path)
+    except OSError:
+        os.unlink(draft)
+        raise

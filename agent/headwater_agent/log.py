@@ -1,0 +1,54 @@
+"""The output of a context, bounded: its first bytes are kept, of the rest only the last words."""
+
+import os
+import re
+
+LIMIT = 4 * 1024 * 1024
+"""Bytes kept of one context's output."""
+MARK = b"\n... output truncated after 4 MiB ...\n"
+TAIL = 4096
+WORDS = 400
+
+
+class Log:
+    """Appends what one step prints."""
+
+    def __init__(self, path: str) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._tail = b""
+
+    def append(self, content: bytes) -> None:
+        """Past the limit only remembers the tail. A full disk costs output, never the step."""
+        self._tail = (self._tail + content)[-TAIL:]
+        try:
+            left = LIMIT - os.fstat(self._file).st_size
+            if len(content) <= left:
+                os.write(self._file, content)
+            elif left >= 0:
+                os.write(self._file, content[:left] + MARK)
+        except OSError:
+            pass
+
+    @property
+    def last_words(self) -> str:
+        """The last line with something in it."""
+        for line in reversed(self._tail.splitlines()):
+            words = _readable(line)
+            if words:
+                return words
+        return ""
+
+
+def read(path: str, offset: int, size: int) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            file.seek(offset)
+            return file.read(size)
+    except FileNotFoundError:
+        return b""
+
+
+def _readable(line: bytes) -> str:
+    """Without terminal sequences and control characters, cut to what a status can show."""
+    text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", line.decode("utf-8", "replace"))
+    return "".join(c if c.isprintable() else " " for c in text).strip()[:WORDS]

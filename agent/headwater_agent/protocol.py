@@ -1,0 +1,149 @@
+"""The wire between controller and agent: one JSON object per line. No I/O here.
+
+A message is a plain dictionary with a `kind`; the constructors below are its whole vocabulary.
+Annotations are quoted because the guest's Python may be 3.6 and `typing` is slow to import.
+"""
+
+import binascii
+import json
+
+VERSION = 1
+LINE_LIMIT = 1024 * 1024
+"""Bytes of one encoded message at most, with its newline."""
+
+
+class ProtocolError(Exception):
+    """The other side does not speak this protocol. Nothing that follows can be trusted."""
+
+
+def encode(message: "dict[str, object]") -> bytes:
+    """One line. Raises ProtocolError when it is longer than LINE_LIMIT."""
+    line = json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
+    if len(line) > LINE_LIMIT:
+        raise ProtocolError(
+            "a message of kind %r has %d bytes, more than the %d that one line may have"
+            % (message.get("kind"), len(line), LINE_LIMIT)
+        )
+    return line
+
+
+class Decoder:
+    """Bytes in, whole messages out. After a ProtocolError it is of no more use."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, received: bytes) -> "list[dict[str, object]]":
+        """The messages that are complete now. Raises ProtocolError."""
+        lines = (self._rest + received).split(b"\n")
+        self._rest = lines.pop()
+        if len(self._rest) > LINE_LIMIT or any(len(line) >= LINE_LIMIT for line in lines):
+            raise ProtocolError("a line is longer than %d bytes" % LINE_LIMIT)
+        return [_parse(line) for line in lines]
+
+
+def _parse(line: bytes) -> "dict[str, object]":
+    try:
+        message = json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError("not a message: %r" % line[:80]) from error
+    if not isinstance(message, dict) or not isinstance(message.get("kind"), str):
+        raise ProtocolError("not a message: %r" % line[:80])
+    return message
+
+
+def content_of(message: "dict[str, object]") -> bytes:
+    """The bytes of an `output` message. Raises ProtocolError."""
+    try:
+        return binascii.a2b_base64(str(message["content"]).encode("ascii"))
+    except (KeyError, ValueError) as error:
+        raise ProtocolError("output without content") from error
+
+
+# From the controller.
+
+
+def context(
+    *,
+    id: str,  # the field's word
+    steps: "list[dict[str, object]]",
+    environment: "list[list[str]]",
+    timeout: float,
+    authorized_keys: "list[str]",
+    have: int,
+) -> "dict[str, object]":
+    """Run this context, once, and stream its output from byte `have` on."""
+    return {
+        "kind": "context",
+        "id": id,
+        "steps": steps,
+        "environment": environment,
+        "timeout": timeout,
+        "authorized_keys": authorized_keys,
+        "have": have,
+    }
+
+
+def step(name: str, origin: str, script: str, packages: "list[str]") -> "dict[str, object]":
+    return {"name": name, "origin": origin, "script": script, "packages": packages}
+
+
+def hosts(lines: "list[str]") -> "dict[str, object]":
+    """The deployment's hosts file."""
+    return {"kind": "hosts", "lines": lines}
+
+
+def stop(reason: str) -> "dict[str, object]":
+    """Stop what runs; the context ends as aborted."""
+    return {"kind": "stop", "reason": reason}
+
+
+def reply(id: int, code: int, value: str, error: str) -> "dict[str, object]":  # as above
+    return {"kind": "reply", "id": id, "code": code, "value": value, "error": error}
+
+
+# From the agent.
+
+
+def hello(digest: str) -> "dict[str, object]":
+    return {"kind": "hello", "version": VERSION, "digest": digest}
+
+
+def started(context: str, position: int, step: str) -> "dict[str, object]":
+    return {"kind": "started", "context": context, "position": position, "step": step}
+
+
+def output(context: str, offset: int, content: bytes) -> "dict[str, object]":
+    encoded = binascii.b2a_base64(content, newline=False).decode("ascii")
+    return {"kind": "output", "context": context, "offset": offset, "content": encoded}
+
+
+def ended(context: str, outcome: "dict[str, object]") -> "dict[str, object]":
+    """`outcome` has succeeded, step, exit_code, reason, words, seconds."""
+    return dict(outcome, kind="ended", context=context)
+
+
+def request(
+    *,
+    id: int,  # as above
+    verb: str,
+    key: str,
+    value: str,
+    wait: bool,
+    ignore_abort: bool,
+) -> "dict[str, object]":
+    """A recipe's question. Asked again, with the same id, on every new line until replied."""
+    return {
+        "kind": "request",
+        "id": id,
+        "verb": verb,
+        "key": key,
+        "value": value,
+        "wait": wait,
+        "ignore_abort": ignore_abort,
+    }
+
+
+def cancel(id: int) -> "dict[str, object]":  # as above
+    """Who asked has given up."""
+    return {"kind": "cancel", "id": id}

@@ -1,0 +1,1 @@
+"""Lines to the agents on the machines, over SSH."""

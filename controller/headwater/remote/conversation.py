@@ -1,0 +1,19 @@
+"""Whom the lines report to."""
+
+from typing import Protocol
+
+from headwater.topology.keys import MachineId
+from headwater.topology.progress import MachineEvent, Reply, Request
+
+
+class Conversation(Protocol):
+    """What the lines call back, on the loop's thread."""
+
+    def on_event(self, event: MachineEvent) -> None:
+        """Must not block or raise."""
+
+    async def on_request(self, request: Request) -> Reply:
+        """Cancelled when the machine has given up, or its line is lost; it then asks again."""
+
+    def output_offset(self, machine: MachineId, context: str) -> int:
+        """How much of the context's output is already kept."""

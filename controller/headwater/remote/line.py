@@ -1,0 +1,217 @@
+"""One machine's line: made, kept, made again, and what is told over it."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import asyncssh
+
+from headwater.errors import Stalled, Transient
+from headwater.remote import wire
+from headwater.remote.bundle import Bundle
+from headwater.remote.conversation import Conversation
+from headwater.remote.keys import LoginKey
+from headwater.remote.login import LoginRefused, login, reach
+from headwater.remote.session import AgentSession, start
+from headwater.topology.context import Context, Target
+from headwater.topology.progress import (
+    Connected,
+    Ended,
+    LineLost,
+    LineRefused,
+    MachineEvent,
+    Reply,
+    Request,
+)
+from headwater_agent.protocol import ProtocolError
+
+FIRST_DELAY = 0.1
+LONGEST_DELAY = 5.0
+LOGIN_TRIES = 3
+
+logger = logging.getLogger("headwater.remote")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What all lines share."""
+
+    key: LoginKey
+    bundle: Bundle
+    conversation: Conversation
+    logins: asyncio.Semaphore
+    """Handshakes at a time."""
+    login_delay: float
+    """Seconds before a refused login is tried again: a booting machine learns its keys late."""
+
+
+class Line:
+    """Keeps the line to one machine until it is refused, or its task is cancelled."""
+
+    def __init__(self, target: Target, context: Context, terms: Terms) -> None:
+        self.target = target
+        self.context = context
+        self.refused = False
+        self._hosts = b""
+        self._stop = b""
+        self._terms = terms
+        self._session: AgentSession | None = None
+        self._requests: dict[int, asyncio.Task[None]] = {}
+
+    def turn_to(self, context: Context) -> None:
+        """Have the agent run another context; the same one is already known to it."""
+        if context != self.context:
+            self.context, self._stop = context, b""
+            self._tell_context()
+
+    def tell_hosts(self, line: bytes) -> None:
+        if line != self._hosts:
+            self._hosts = line
+            self._tell(line)
+
+    def stop(self, reason: str) -> None:
+        """Now, or as soon as the line stands; not after another context has been wanted."""
+        self._stop = wire.stop_line(reason)
+        self._tell(self._stop)
+
+    async def keep(self) -> None:
+        """Make the line again whenever it is lost. Returns when it is refused."""
+        delays, told, refusals = _delays(), "", 0
+        while True:
+            delay = next(delays)
+            try:
+                async with self._standing() as session:
+                    delays, told, refusals = _delays(), "", 0
+                    await session.over()
+            except LoginRefused as error:
+                refusals, reason, delay = refusals + 1, str(error), self._terms.login_delay
+                if refusals == LOGIN_TRIES:
+                    return self._refuse(reason)
+            except Stalled as error:
+                return self._refuse(str(error))
+            except Transient as error:
+                reason = str(error)
+            if reason != told:
+                told = reason
+                self._log("line.lost", reason)
+                self._emit(LineLost(self.target.machine, reason))
+            await asyncio.sleep(delay)
+
+    @asynccontextmanager
+    async def _standing(self) -> AsyncIterator[AgentSession]:
+        """Raises LoginRefused, Stalled, Transient."""
+        connection: asyncssh.SSHClientConnection | None = None
+        reached = await reach(self.target)
+        try:
+            async with self._terms.logins:
+                connection = await login(reached, self.target, self._terms.key)
+                session = await start(connection, self._terms.bundle, self._on_message)
+            self._stand(session)
+            yield session
+        finally:
+            self._session = None
+            await self._cancel_requests()
+            if connection is None:
+                reached.close()
+            else:
+                await _close(connection)
+
+    def _stand(self, session: AgentSession) -> None:
+        """Hosts first: the recipes of the context may read them."""
+        self._log("line.connected", "")
+        self._emit(Connected(self.target.machine))
+        self._session = session
+        self._tell(self._hosts)
+        self._tell_context()
+        self._tell(self._stop)
+
+    def _refuse(self, reason: str) -> None:
+        self.refused = True
+        self._log("line.refused", reason)
+        self._emit(LineRefused(self.target.machine, reason))
+
+    def _tell(self, line: bytes) -> None:
+        if self._session is not None and line:
+            self._session.send(line)
+
+    def _tell_context(self) -> None:
+        if self._session is None:
+            return
+        machine, context = self.target.machine, self.context
+        try:
+            have = self._terms.conversation.output_offset(machine, context.id)
+            self._tell(wire.context_line(context, have))
+        except ProtocolError as error:
+            words = f"the recipes are too large: {error}"
+            self._emit(
+                Ended(machine, context.id, succeeded=False, reason="unstartable", words=words)
+            )
+
+    def _on_message(self, message: wire.Message) -> None:
+        """Raises ProtocolError."""
+        match message["kind"]:
+            case "request":
+                self._ask(wire.id_of(message), wire.request(self.target.machine, message))
+            case "cancel":
+                asked = self._requests.pop(wire.id_of(message), None)
+                if asked is not None:
+                    asked.cancel()
+            case kind:
+                event = wire.event(self.target.machine, message)
+                if event is None:
+                    self._log("line.message_ignored", f"of kind {kind}")
+                else:
+                    self._emit(event)
+
+    def _ask(self, id: int, request: Request) -> None:
+        if id not in self._requests:
+            self._requests[id] = asyncio.create_task(self._answer(id, request))
+
+    async def _answer(self, id: int, request: Request) -> None:
+        try:
+            reply = await self._terms.conversation.on_request(request)
+        except Exception:
+            logger.exception("request.failed", extra=self._extra(request.verb.value))
+            reply = Reply(7, error="the controller failed to answer; see its log")
+        if self._requests.pop(id, None) is not None:
+            self._tell(wire.reply_line(id, reply))
+
+    async def _cancel_requests(self) -> None:
+        asked = list(self._requests.values())
+        self._requests.clear()
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+
+    def _emit(self, event: MachineEvent) -> None:
+        self._terms.conversation.on_event(event)
+
+    def _log(self, name: str, reason: str) -> None:
+        level = logging.WARNING if name == "line.refused" else logging.INFO
+        logger.log(level, name, extra=self._extra(reason))
+
+    def _extra(self, reason: str) -> dict[str, str]:
+        return {
+            "machine": str(self.target.machine),
+            "instance": str(self.target.key),
+            "reason": reason,
+        }
+
+
+async def _close(connection: asyncssh.SSHClientConnection) -> None:
+    """At once: the agent needs no farewell."""
+    connection.abort()
+    with suppress(TimeoutError, OSError, asyncssh.Error):
+        async with asyncio.timeout(1.0):
+            await connection.wait_closed()
+
+
+def _delays() -> Iterator[float]:
+    """Seconds: doubling, with jitter so that a rack that comes back does not come at once."""
+    delay = FIRST_DELAY
+    while True:
+        yield delay * random.uniform(0.5, 1.0)  # noqa: S311  # not a secret
+        delay = min(2 * delay, LONGEST_DELAY)

@@ -1,0 +1,122 @@
+"""Between our values and the messages of the wire. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+from headwater.topology.context import Context, Host
+from headwater.topology.keys import MachineId
+from headwater.topology.progress import (
+    Ended,
+    MachineEvent,
+    Output,
+    Reply,
+    Request,
+    StepStarted,
+    Verb,
+)
+from headwater_agent import protocol
+from headwater_agent.protocol import ProtocolError
+
+Message = Mapping[str, object]
+
+
+def context_line(context: Context, have: int) -> bytes:
+    """Raises ProtocolError when the context is larger than one message may be."""
+    return protocol.encode(
+        protocol.context(
+            id=context.id,
+            steps=[
+                protocol.step(step.name, step.origin, step.script, list(step.packages))
+                for step in context.steps
+            ],
+            environment=[[name, value] for name, value in context.environment],
+            timeout=context.timeout,
+            authorized_keys=list(context.authorized_keys),
+            have=have,
+        )
+    )
+
+
+def hosts_line(hosts: Sequence[Host]) -> bytes:
+    """Raises ProtocolError as above."""
+    lines = [f"{host.address}\t{' '.join(host.names)}" for host in hosts]
+    return protocol.encode(protocol.hosts(lines))
+
+
+def stop_line(reason: str) -> bytes:
+    return protocol.encode(protocol.stop(reason))
+
+
+def reply_line(id: int, reply: Reply) -> bytes:
+    return protocol.encode(protocol.reply(id, reply.code, reply.value, reply.error))
+
+
+def event(machine: MachineId, message: Message) -> MachineEvent | None:
+    """None for a kind that tells of no event. Raises ProtocolError."""
+    match message["kind"]:
+        case "started":
+            return StepStarted(
+                machine,
+                _text(message, "context"),
+                _number(message, "position"),
+                _text(message, "step"),
+            )
+        case "output":
+            content = protocol.content_of(dict(message))
+            return Output(machine, _text(message, "context"), _number(message, "offset"), content)
+        case "ended":
+            return Ended(
+                machine=machine,
+                context=_text(message, "context"),
+                succeeded=message.get("succeeded") is True,
+                step=_text(message, "step"),
+                exit_code=None
+                if message.get("exit_code") is None
+                else _number(message, "exit_code"),
+                reason=_text(message, "reason"),
+                words=_text(message, "words"),
+                seconds=_seconds(message),
+            )
+        case _:
+            return None
+
+
+def request(machine: MachineId, message: Message) -> Request:
+    """Raises ProtocolError."""
+    try:
+        verb = Verb(_text(message, "verb"))
+    except ValueError as error:
+        raise ProtocolError(str(error)) from error
+    return Request(
+        machine=machine,
+        verb=verb,
+        key=_text(message, "key"),
+        value=_text(message, "value"),
+        wait=message.get("wait") is True,
+        ignore_abort=message.get("ignore_abort") is True,
+    )
+
+
+def id_of(message: Message) -> int:
+    """Of a request, or of what it cancels. Raises ProtocolError."""
+    return _number(message, "id")
+
+
+def _text(message: Message, name: str) -> str:
+    value = message.get(name)
+    if not isinstance(value, str):
+        raise ProtocolError(f"{message['kind']} has no text {name!r}")
+    return value
+
+
+def _number(message: Message, name: str) -> int:
+    value = message.get(name)
+    if not isinstance(value, int):
+        raise ProtocolError(f"{message['kind']} has no number {name!r}")
+    return value
+
+
+def _seconds(message: Message) -> float:
+    value = message.get("seconds")
+    if not isinstance(value, int | float):
+        raise ProtocolError("ended has no number 'seconds'")
+    return float(value)

@@ -1,0 +1,209 @@
+"""The verbs of recipes, and their seed's names."""
+
+import os
+import re
+
+import pytest
+from harness.agent_line import eventually, machine_in
+
+from headwater_agent import protocol
+
+
+@pytest.fixture
+def machine(tmp_path):
+    with machine_in(tmp_path / "machine") as machine:
+        yield machine
+
+
+@pytest.fixture
+def line(machine):
+    return machine.attach()
+
+
+def end(process):
+    output, errors = process.communicate(timeout=20)
+    return process.returncode, output, errors.decode()
+
+
+@pytest.mark.parametrize("prefix", ["headwater", "ss"])
+def test_get_prints_the_value(machine, line, prefix):
+    asked = machine.verb(f"{prefix}-get", "ce.1:hostname")
+    request = line.receive("request")
+    assert request | {"id": 0} == protocol.request(
+        id=0, verb="get", key="ce.1:hostname", value="", wait=True, ignore_abort=False
+    )
+    line.send(protocol.reply(request["id"], 0, "géneva", ""))
+    assert end(asked) == (0, "géneva\n".encode(), "")
+
+
+def test_get_waits_until_the_value_is_set(machine, line):
+    asked = machine.verb("ss-get", "--timeout", "0", "ready")
+    request = line.receive("request")
+    assert asked.poll() is None
+    line.send(protocol.reply(request["id"], 0, "", ""))
+    assert end(asked) == (0, b"\n", "")
+
+
+def test_get_gives_up_and_cancels(machine, line):
+    asked = machine.verb("ss-get", "--timeout=1", "never")
+    request = line.receive("request")
+    code, _, errors = end(asked)
+    assert code == 9
+    assert "never" in errors
+    assert line.receive("cancel")["id"] == request["id"]
+
+
+def test_noblock_does_not_wait(machine, line):
+    asked = machine.verb("ss-get", "--noblock", "--ignore-abort", "unset")
+    request = line.receive("request")
+    assert (request["wait"], request["ignore_abort"]) == (False, True)
+    line.send(protocol.reply(request["id"], 0, "", ""))
+    assert end(asked) == (0, b"\n", "")
+
+
+@pytest.mark.parametrize(("code", "words"), [(7, "unknown parameter 'x'"), (8, "the run is aborted")])
+def test_a_refusal_has_its_code_and_words(machine, line, code, words):
+    asked = machine.verb("ss-get", "x")
+    line.send(protocol.reply(line.receive("request")["id"], code, "", words))
+    assert end(asked) == (code, b"", f"ss-get: {words}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "verb", "key", "value"),
+    [
+        (["ss-set", "port", "8080"], "set", "port", "8080"),
+        (["ss-set", "--", "offset", "-5"], "set", "offset", "-5"),
+        (["ss-set", "empty", ""], "set", "empty", ""),
+        (["ss-abort", "no disk"], "abort", "", "no disk"),
+        (["ss-abort"], "abort", "", "(unspecified)"),
+        (["ss-abort", "--cancel"], "cancel-abort", "", ""),
+        (["ss-cancel-abort"], "cancel-abort", "", ""),
+        (["ss-display", "VNC 192.168.5.24:5900"], "display", "", "VNC 192.168.5.24:5900"),
+    ],
+)
+def test_the_other_verbs_ask_as_well(machine, line, arguments, verb, key, value):
+    asked = machine.verb(*arguments)
+    request = line.receive("request")
+    assert (request["verb"], request["key"], request["value"]) == (verb, key, value)
+    line.send(protocol.reply(request["id"], 0, "", ""))
+    assert end(asked) == (0, b"", "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ss-get"],
+        ["ss-get", "a", "b"],
+        ["ss-get", "--timeout", "soon", "a"],
+        ["ss-get", "--timeout"],
+        ["ss-get", "--frobnicate", "a"],
+        ["ss-set", "a"],
+        ["ss-display"],
+        ["ss-random", "--size", "x"],
+        ["ss-cancel-abort", "a"],
+        ["headwater-hosts", "a"],
+    ],
+)
+def test_wrong_usage_has_its_code(machine, line, arguments):
+    code, output, errors = end(machine.verb(*arguments))
+    assert (code, output) == (2, b"")
+    assert errors
+
+
+def test_options_of_the_seed_that_mean_nothing_here_are_accepted(machine, line):
+    asked = machine.verb("ss-get", "-vv", "--run", "123", "--endpoint=https://x", "a")
+    line.send(protocol.reply(line.receive("request", key="a")["id"], 0, "1", ""))
+    assert end(asked) == (0, b"1\n", "")
+
+
+def test_a_value_that_is_too_long_is_refused(machine, line):
+    code, _, errors = end(machine.verb("ss-set", "a", "x" * (64 * 1024 + 1)))
+    assert code == 7
+    assert "65536" in errors
+
+
+def test_the_longest_value_passes_both_ways(machine, line):
+    value = "x" * (64 * 1024)
+    asked = machine.verb("ss-set", "a", value)
+    request = line.receive("request")
+    assert request["value"] == value
+    line.send(protocol.reply(request["id"], 0, "", ""))
+    assert end(asked)[0] == 0
+    asked = machine.verb("ss-get", "a")
+    line.send(protocol.reply(line.receive("request")["id"], 0, value, ""))
+    assert end(asked) == (0, value.encode() + b"\n", "")
+
+
+def test_random_prints_letters_and_digits_and_may_set_them(machine, line):
+    code, output, _ = end(machine.verb("ss-random"))
+    assert code == 0
+    assert re.fullmatch(rb"[A-Za-z0-9]{12}\n", output)
+    asked = machine.verb("ss-random", "-s", "40", "password")
+    request = line.receive("request")
+    assert (request["verb"], request["key"], len(request["value"])) == ("set", "password", 40)
+    line.send(protocol.reply(request["id"], 0, "", ""))
+    assert end(asked) == (0, request["value"].encode() + b"\n", "")
+
+
+def test_hosts_prints_what_the_controller_told_last(machine, line):
+    assert end(machine.verb("headwater-hosts")) == (0, b"", "")
+    line.send(protocol.hosts(["10.0.0.1\tce.1 ce"]))
+    eventually((machine.home / "hosts").exists)
+    assert end(machine.verb("headwater-hosts")) == (0, b"10.0.0.1\tce.1 ce\n", "")
+
+
+def test_a_verb_waits_for_a_line(machine, line):
+    line.close()
+    asked = machine.verb("ss-get", "a")
+    again = machine.attach()
+    request = again.receive("request", key="a")
+    again.send(protocol.reply(request["id"], 0, "1", ""))
+    assert end(asked) == (0, b"1\n", "")
+
+
+def test_a_request_is_asked_again_on_the_next_line(machine, line):
+    asked = machine.verb("ss-get", "a")
+    first = line.receive("request")
+    again = machine.attach()
+    assert again.receive("request") == first
+    again.send(protocol.reply(first["id"], 0, "1", ""))
+    assert end(asked) == (0, b"1\n", "")
+
+
+def test_a_verb_outlives_its_daemon(machine, line):
+    asked = machine.verb("ss-get", "a")
+    line.receive("request")
+    machine.kill_daemon()
+    again = machine.attach()
+    again.send(protocol.reply(again.receive("request")["id"], 0, "1", ""))
+    assert end(asked) == (0, b"1\n", "")
+
+
+def test_a_verb_without_any_daemon_times_out(machine, line):
+    machine.kill_daemon()
+    assert end(machine.verb("ss-get", "--timeout", "1", "a"))[0] == 9
+
+
+def test_a_call_costs_less_than_20_ms(machine, line):
+    before = os.times()
+    for _ in range(10):
+        assert end(machine.verb("headwater-hosts"))[0] == 0
+    after = os.times()
+    spent = after.children_user + after.children_system
+    spent -= before.children_user + before.children_system
+    assert spent / 10 < 0.04, "twice the goal: the machine that tests is not the one that counts"
+
+
+def test_own_hosts_file_is_kept_in_a_block(machine, tmp_path):
+    (machine.root / "etc").mkdir(parents=True)
+    own = machine.root / "etc/hosts"
+    own.write_text("127.0.0.1 localhost")
+    machine.environment["HEADWATER_OWN_HOSTS"] = "1"
+    line = machine.attach()
+    line.send(protocol.hosts(["10.0.0.1\tce.1 ce"]))
+    eventually(lambda: "ce.1" in own.read_text())
+    line.send(protocol.hosts(["10.0.0.2\tce.1 ce"]))
+    eventually(lambda: "10.0.0.2" in own.read_text())
+    assert own.read_text() == (
+        "127.0.0.1 localhost\n# BEGIN headwater\n10.0.0.2\tce.1 ce\n# END headwater\n"
+    )
