@@ -1,0 +1,122 @@
+"""Commit statuses as Git notes: `git log --notes=headwater` shows them."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pygit2
+
+from headwater.errors import Stalled
+from headwater.planning.status import CommitStatus
+from headwater.source.faults import Moved, explain
+from headwater.source.repositories import open_mirror, open_repository
+from headwater.source.upstream import Upstream
+from headwater.source.worker import Worker
+
+REFERENCE = "refs/notes/headwater"
+_AUTHOR = ("Headwater", "headwater@localhost")
+_REPLACE = True
+_ATTEMPTS = 8
+_PAUSE = 0.02
+"""Seconds, times the attempts made: other writers hold a lock for less."""
+
+Batch = Mapping[tuple[str, str], CommitStatus]
+
+
+class GitNotes:
+    """One note per commit, one line per context, in the watched repository itself.
+
+    Statuses that come while others are being written are written together, as one push.
+    """
+
+    def __init__(self, upstream: Upstream, worker: Worker) -> None:
+        self._upstream = upstream
+        self._worker = worker
+        self._waiting: dict[tuple[str, str], CommitStatus] = {}
+        self._next: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()
+
+    async def answer(self, status: CommitStatus) -> None:
+        """Raises Transient, and Stalled where notes cannot be written at all (read-only)."""
+        self._waiting[status.revision, status.context] = status
+        if self._next is None:
+            self._next = asyncio.create_task(self._write_waiting())
+        await asyncio.shield(self._next)
+
+    async def _write_waiting(self) -> None:
+        async with self._writing:
+            batch, self._waiting, self._next = self._waiting, {}, None
+            await self._worker.run(self._write, batch)
+
+    def _write(self, batch: Batch) -> None:
+        write = self._write_here if self._upstream.address.directory else self._push
+        for attempt in range(_ATTEMPTS):
+            try:
+                return write(batch)
+            except Moved:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                time.sleep(_PAUSE * attempt)
+            except Stalled as e:
+                raise Stalled(f"cannot write notes: {e}") from e
+        return None
+
+    def _write_here(self, batch: Batch) -> None:
+        directory = self._upstream.address.directory
+        assert directory is not None  # noqa: S101  # asked by _write
+        _annotate(open_repository(directory), batch, str(directory))
+
+    def _push(self, batch: Batch) -> None:
+        mirror = self._upstream.mirror
+        _annotate(open_mirror(mirror), batch, str(mirror))
+        try:
+            self._upstream.transport.push(mirror, REFERENCE)
+        except Moved:
+            self._upstream.fetch(f"+{REFERENCE}:{REFERENCE}")
+            raise
+
+
+def read_notes(repository: Path, revision: str) -> Mapping[str, str]:
+    """What stands on a commit, by context: `{"headwater": "success - 1 deployment ready"}`."""
+    return _parse(_note(open_repository(repository), revision))
+
+
+def _annotate(repository: pygit2.Repository, batch: Batch, where: str) -> None:
+    author = pygit2.Signature(*_AUTHOR)
+    try:
+        for revision, statuses in _by_revision(batch.values()).items():
+            old = _note(repository, revision)
+            new = _render(_parse(old) | {s.context: _line(s) for s in statuses})
+            if new != old:
+                repository.create_note(new, author, author, revision, REFERENCE, _REPLACE)
+    except (pygit2.GitError, OSError, ValueError) as e:
+        raise explain(e, where) from e
+
+
+def _by_revision(statuses: Iterable[CommitStatus]) -> Mapping[str, list[CommitStatus]]:
+    found: dict[str, list[CommitStatus]] = {}
+    for status in statuses:
+        found.setdefault(status.revision, []).append(status)
+    return found
+
+
+def _note(repository: pygit2.Repository, revision: str) -> str:
+    try:
+        return repository.lookup_note(revision, REFERENCE).message
+    except KeyError:
+        return ""
+
+
+def _line(status: CommitStatus) -> str:
+    return f"{status.state} - {' '.join(status.description.split())}"
+
+
+def _parse(note: str) -> dict[str, str]:
+    """Lines that are none of ours (somebody's remark) are kept, under themselves."""
+    lines = (line.partition(": ") for line in note.splitlines() if line)
+    return {context: said for context, _, said in lines}
+
+
+def _render(lines: Mapping[str, str]) -> str:
+    return "".join(f"{c}: {said}\n" if said else f"{c}\n" for c, said in sorted(lines.items()))
