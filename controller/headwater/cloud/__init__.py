@@ -1,0 +1,1 @@
+"""Clouds through libcloud: one gateway, an account per Cloud manifest, a driver per thread."""

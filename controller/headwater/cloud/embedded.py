@@ -1,0 +1,55 @@
+"""The embedded cloud, as a provider."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from libcloud.compute.base import Node
+from libcloud.compute.types import NodeState
+
+from headwater.cloud.local.driver import LocalNodeDriver
+from headwater.cloud.tags import to_metadata
+from headwater.errors import Stalled
+from headwater.manifests.resolved import ResolvedCloud
+from headwater.topology.machines import Capabilities, CreateOrder
+
+_OPTIONS = {"level"}
+
+
+class Embedded:
+    """Machines on this host, made many at once: its listings and creations are one round trip."""
+
+    def __init__(self, cloud: ResolvedCloud, directory: Path) -> None:
+        if unknown := sorted(set(cloud.options) - _OPTIONS):
+            raise Stalled(f"cloud {cloud.name!r}: driver local has no option {unknown[0]!r}")
+        self._level = str(cloud.options.get("level", "auto"))
+        self._driver = LocalNodeDriver(str(directory / "local"), level=self._level)
+
+    def capabilities(self) -> Capabilities:
+        description = self._driver.ex_description()
+        reasons = self._driver.ex_probe()
+        possible = [level for level, reason in reasons.items() if not reason]
+        level = possible[0] if self._level == "auto" else self._level
+        return Capabilities(
+            packages=level == "machine",
+            isolated_hosts_file=level != "process",
+            description=description,
+        )
+
+    def list(self) -> Sequence[Node]:
+        return self._driver.list_nodes()
+
+    def create(self, orders: Sequence[CreateOrder]) -> Sequence[Node | Exception]:
+        return self._driver.ex_create_nodes(
+            [
+                {
+                    "name": order.name,
+                    "authorized_key": order.authorized_key,
+                    "ex_metadata": to_metadata(order.tags),
+                    "ex_token": order.token,
+                }
+                for order in orders
+            ]
+        )
+
+    def destroy(self, id: str) -> None:
+        self._driver.destroy_node(Node(id, "", NodeState.UNKNOWN, [], [], self._driver))

@@ -1,0 +1,94 @@
+"""What libcloud's drivers raise, turned into what we do next."""
+
+import re
+from dataclasses import dataclass
+
+from libcloud.common.exceptions import BaseHTTPError, RateLimitReachedError
+from libcloud.common.types import InvalidCredsError
+
+from headwater.errors import HeadwaterError, QuotaExceeded, Stalled, Throttled, Transient
+
+_LENGTH = 300
+_SECRET = re.compile(
+    r"(?i)\b((?:access|secret|api)?[_-]?(?:key|token|secret|password|signature|authorization))"
+    r"(\s*[=:]\s*)\S+"
+)
+_USER_INFORMATION = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The words of one driver, where its status codes do not tell: they decide first."""
+
+    throttled: tuple[str, ...] = ()
+    quota: tuple[str, ...] = ()
+    stalled: tuple[str, ...] = ()
+    transient: tuple[str, ...] = ()
+
+
+_ANY = Family(quota=("quota",))
+_FAMILIES = {
+    "ec2": Family(
+        throttled=("RequestLimitExceeded", "Throttling"),
+        quota=("LimitExceeded",),
+        stalled=("InvalidAMIID", "InvalidParameter", "UnauthorizedOperation", "AuthFailure"),
+        transient=("InsufficientInstanceCapacity", "Unavailable", "InternalError"),
+    ),
+    "openstack": Family(
+        throttled=("OverLimit",),
+        quota=("Quota exceeded", "quota"),
+        stalled=("could not be found", "Invalid key_name"),
+    ),
+    "gce": Family(
+        throttled=("rateLimitExceeded",),
+        quota=("QUOTA_EXCEEDED", "quotaExceeded"),
+        transient=("ZONE_RESOURCE_POOL_EXHAUSTED",),
+    ),
+}
+
+_BUSY = frozenset({408, 409, 423, 425})
+_TOO_MANY = 429
+_NO_SPACE = 507
+_SERVER = 500
+
+
+def classify(error: BaseException, driver: str, where: str) -> HeadwaterError:
+    """The error that says what happened at `where` and what to do next.
+
+    What no rule knows is Transient: it is tried again, ever more slowly, and shown meanwhile.
+    """
+    if isinstance(error, HeadwaterError):
+        return error
+    said = f"{where}: {_presentable(error)}"
+    if isinstance(error, RateLimitReachedError):
+        return Throttled(said, max(float(error.retry_after), 1.0))
+    if isinstance(error, InvalidCredsError):
+        return Stalled(f"{said} (check the credentials)")
+    family = _FAMILIES.get(driver, _ANY)
+    code, text = _code(error), str(error)
+    refused = code is not None and code < _SERVER and code not in _BUSY
+    rules = (
+        (Throttled, code == _TOO_MANY or _has(text, family.throttled)),
+        (QuotaExceeded, code == _NO_SPACE or _has(text, family.quota)),
+        (Transient, _has(text, family.transient)),
+        (Stalled, refused or _has(text, family.stalled)),
+    )
+    consequence = next((consequence for consequence, holds in rules if holds), Transient)
+    return consequence(said)
+
+
+def _has(text: str, words: tuple[str, ...]) -> bool:
+    return any(word in text for word in words)
+
+
+def _code(error: BaseException) -> int | None:
+    """The HTTP status; libcloud has no other number."""
+    if isinstance(error, BaseHTTPError) and isinstance(error.code, int | str):
+        return int(error.code) if str(error.code).isdecimal() else None
+    return None
+
+
+def _presentable(error: BaseException) -> str:
+    """One short line without credentials."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return _USER_INFORMATION.sub("", _SECRET.sub(r"\1\2***", text))[:_LENGTH]

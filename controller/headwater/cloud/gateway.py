@@ -1,0 +1,92 @@
+"""All clouds of the manifests, as the loop's Clouds."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from headwater.cloud.account import Account
+from headwater.errors import Stalled
+from headwater.manifests.resolved import ResolvedCloud
+from headwater.topology.machines import Capabilities, CreateOrder, Listing, Machine
+
+_PATIENCE = 10.0
+"""Seconds that a new revision waits for its clouds to tell what they can do."""
+
+
+class Gateway:
+    """What accounts keep on this host is below `directory`.
+
+    `local/`: machines of the embedded cloud. `secrets/NAME.toml`: credentials, as arguments of
+    the driver, for Cloud manifests to name.
+    """
+
+    def __init__(self, installation: str, directory: Path) -> None:
+        self._installation = installation
+        self._directory = directory
+        self._accounts: dict[str, Account] = {}
+
+    async def configure(self, clouds: Mapping[str, ResolvedCloud]) -> None:
+        """An account whose definition is unchanged keeps its threads, drivers and listing."""
+        for name, account in list(self._accounts.items()):
+            if name not in clouds or _essence(account.cloud) != _essence(clouds[name]):
+                self._accounts.pop(name).close()
+        for name, cloud in clouds.items():
+            if name not in self._accounts:
+                self._accounts[name] = Account(cloud, self._installation, self._directory)
+        probes = [asyncio.create_task(account.probe()) for account in self._accounts.values()]
+        if probes:
+            await asyncio.wait(probes, timeout=_PATIENCE)
+
+    async def close(self) -> None:
+        for account in self._accounts.values():
+            account.close()
+        self._accounts.clear()
+
+    def capabilities(self, cloud: str) -> Capabilities:
+        return self._account(cloud).capabilities
+
+    async def observe(self, cloud: str) -> Listing:
+        try:
+            account = self._account(cloud)
+        except Stalled as e:
+            return Listing(cloud, (), complete=False, error=str(e))
+        return await account.observe()
+
+    async def create(self, orders: Sequence[CreateOrder]) -> Sequence[Machine | Exception]:
+        answers: list[Machine | Exception | None] = [None] * len(orders)
+        places: dict[str, list[int]] = {}
+        for place, order in enumerate(orders):
+            places.setdefault(order.spec.cloud, []).append(place)
+
+        async def create(cloud: str) -> None:
+            made = await self._create(cloud, [orders[place] for place in places[cloud]])
+            for place, answer in zip(places[cloud], made, strict=True):
+                answers[place] = answer
+
+        async with asyncio.TaskGroup() as group:
+            for cloud in places:
+                group.create_task(create(cloud))
+        return [answer for answer in answers if answer is not None]
+
+    async def terminate(self, machine: Machine) -> None:
+        await self._account(machine.id.cloud).terminate(machine)
+
+    async def _create(
+        self, cloud: str, orders: Sequence[CreateOrder]
+    ) -> Sequence[Machine | Exception]:
+        try:
+            account = self._account(cloud)
+        except Stalled as e:
+            return [e] * len(orders)
+        return await account.create(orders)
+
+    def _account(self, cloud: str) -> Account:
+        if cloud not in self._accounts:
+            raise Stalled(f"no Cloud {cloud!r} is defined: add its manifest again, or correct it")
+        return self._accounts[cloud]
+
+
+def _essence(cloud: ResolvedCloud) -> ResolvedCloud:
+    """What a driver depends on: the quota is checked when planning."""
+    return replace(cloud, quota_instances=None)

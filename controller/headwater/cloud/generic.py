@@ -1,0 +1,113 @@
+"""Any libcloud compute driver that can tag a machine as it makes it, as a provider."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from libcloud.compute.base import Node, NodeAuthSSHKey, NodeDriver, NodeImage, NodeSize
+from libcloud.compute.types import NodeState
+
+from headwater.cloud.machines import is_gone, tags_of
+from headwater.cloud.tags import to_metadata
+from headwater.errors import Stalled, Transient
+from headwater.manifests.resolved import Size
+from headwater.topology.machines import Capabilities, CreateOrder
+
+_MEBIBYTE = 1 << 20
+_GIBIBYTE = 1 << 30
+
+
+class Generic:
+    """Makes machines one by one; what the driver cannot do is said before the first of them."""
+
+    def __init__(self, driver: NodeDriver, name: str) -> None:
+        self._driver = driver
+        self._name = name
+        self._accepts = set(inspect.signature(driver.create_node).parameters)
+        self._sizes: Sequence[NodeSize] = ()
+
+    def capabilities(self) -> Capabilities:
+        """Raises Stalled for a driver whose machines could not be found again, or logged in to."""
+        if "ex_metadata" not in self._accepts:
+            raise Stalled(
+                f"driver {self._name} cannot carry tags: machines of it could not be told from"
+                " others; use a driver whose create_node takes ex_metadata (ec2, openstack, gce)"
+            )
+        if "ssh_key" not in self._driver.features.get("create_node", ()):
+            raise Stalled(f"driver {self._name} cannot give a machine its login key yet")
+        return Capabilities(description=f"{self._name}: {self._driver.name}")
+
+    def list(self) -> Sequence[Node]:
+        return list(self._driver.list_nodes())
+
+    def create(self, orders: Sequence[CreateOrder]) -> Sequence[Node | Exception]:
+        self.capabilities()
+        known = () if "ex_clienttoken" in self._accepts else self.list()
+        return [self._create_or_error(order, known) for order in orders]
+
+    def destroy(self, id: str) -> None:
+        try:
+            done = self._driver.destroy_node(Node(id, "", NodeState.UNKNOWN, [], [], self._driver))
+        except Exception:
+            # Every driver has its own way to say `not found`; the listing has one.
+            if any(str(node.id) == id and not is_gone(node) for node in self.list()):
+                raise
+        else:
+            if not done:
+                raise Transient(f"driver {self._name} did not terminate {id}")
+
+    def _create_or_error(self, order: CreateOrder, known: Sequence[Node]) -> Node | Exception:
+        try:
+            return _made_before(order, known) or self._create(order)
+        except Exception as e:  # noqa: BLE001  # translated by the account, as a value
+            return e
+
+    def _create(self, order: CreateOrder) -> Node:
+        if not self._sizes:
+            self._sizes = self._driver.list_sizes()
+        arguments: dict[str, Any] = {"ex_metadata": to_metadata(order.tags)}
+        if "ex_clienttoken" in self._accepts:
+            arguments["ex_clienttoken"] = order.token
+        return self._driver.create_node(
+            name=order.name,
+            size=choose_size(self._sizes, order.spec.size, order.spec.cloud),
+            image=NodeImage(order.spec.image_id, order.spec.image, self._driver),
+            auth=NodeAuthSSHKey(order.authorized_key),
+            **arguments,
+        )
+
+
+def _made_before(order: CreateOrder, known: Sequence[Node]) -> Node | None:
+    """An earlier attempt at the same order, where the cloud keeps no tokens."""
+    for node in known:
+        tags = None if is_gone(node) else tags_of(node, order.tags.installation)
+        if tags and (tags.key, tags.incarnation) == (order.tags.key, order.tags.incarnation):
+            return node
+    return None
+
+
+def choose_size(sizes: Sequence[NodeSize], wanted: Size, cloud: str) -> NodeSize:
+    """The named size, or else the cheapest that has all that is wanted. Raises Stalled."""
+    if wanted.name is not None:
+        fitting = [s for s in sizes if wanted.name in (s.id, s.name)]
+    else:
+        fitting = [s for s in sizes if _fits(s, wanted)]
+    if not fitting:
+        raise Stalled(f"cloud {cloud!r} has no size {_shown(wanted)}")
+    return min(fitting, key=lambda s: (s.price or 0.0, s.ram or 0, s.disk or 0, str(s.id)))
+
+
+def _fits(size: NodeSize, wanted: Size) -> bool:
+    extra: Mapping[str, object] = size.extra or {}
+    cpus = next((extra[k] for k in ("vcpus", "cpu", "guestCpus") if extra.get(k)), 0)
+    return (
+        int(str(cpus)) >= (wanted.cpus or 0)
+        and (size.ram or 0) * _MEBIBYTE >= (wanted.memory or 0)
+        and (size.disk or 0) * _GIBIBYTE >= (wanted.disk or 0)
+    )
+
+
+def _shown(wanted: Size) -> str:
+    if wanted.name is not None:
+        return repr(wanted.name)
+    return f"with {wanted.cpus or 0} cpus, {wanted.memory or 0} bytes, disk {wanted.disk or 0}"

@@ -1,0 +1,50 @@
+"""Addresses for machines that share the host's network."""
+
+import errno
+import hashlib
+import itertools
+import socket
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+PORT = 2222
+_FIRST, _NETS, _HOSTS = 64, 128 * 256, 254
+"""127.64.0.1 to 127.191.255.254: clear of what resolvers and Debian's hosts file use in 127/8."""
+
+
+def loopback_addresses(directory: Path) -> Iterator[str]:
+    """Every address of the pool once, beginning at a place of the directory's own."""
+    digest = hashlib.sha256(str(directory).encode()).digest()
+    start = int.from_bytes(digest[:4], "big") % _NETS
+    for net in itertools.chain(range(start, _NETS), range(start)):
+        for host in range(1, _HOSTS + 1):
+            yield f"127.{_FIRST + net // 256}.{net % 256}.{host}"
+
+
+def bind_loopback(directory: Path, wanted: str, taken: Collection[str]) -> socket.socket:
+    """A bound TCP socket at an address that nobody else uses: `wanted` if it can be had.
+
+    Binding is the test, so that hosts of several directories never collide. Where the system
+    knows 127.0.0.1 only, machines differ by port. Raises OSError when nothing can be bound.
+    """
+    free = (each for each in loopback_addresses(directory) if each not in taken)
+    for address in itertools.chain([wanted] if wanted else [], free):
+        try:
+            return _bound(address, PORT)
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                break
+            if error.errno != errno.EADDRINUSE:
+                raise
+    return _bound("127.0.0.1", 0)
+
+
+def _bound(address: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener

@@ -1,0 +1,77 @@
+"""Parts of a machine's file system that the levels with namespaces share."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from headwater.cloud.local.levels.holder import mount_line
+
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_KERNEL = ("sys", "sysrq-trigger", "irq", "bus")
+"""Of /proc: they set the host's kernel, and a machine whose root is the host's root could."""
+_LINKS = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+    "ptmx": "pts/ptmx",
+}
+
+
+def own_folders(tree: Path, more: Sequence[str]) -> None:
+    """Folders that every machine has for itself; `.old` is where the host's root goes at boot."""
+    for folder in ("root", "home", "proc", "dev", "run", "mnt", ".old", *more):
+        (tree / folder).mkdir(parents=True)
+    for folder in ("tmp", "var/tmp"):
+        (tree / folder).mkdir(parents=True, exist_ok=True)
+        (tree / folder).chmod(0o1777)
+    (tree / "root").chmod(0o700)
+
+
+def link_programs(tree: Path) -> list[Path]:
+    """Repeat the host's links from / into /usr; answers the real folders, made but still empty."""
+    real = []
+    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+        outside = Path("/", name)
+        if outside.is_symlink():
+            (tree / name).symlink_to(outside.readlink())
+        elif outside.is_dir():
+            (tree / name).mkdir()
+            real.append(outside)
+    return real
+
+
+def lay_devices(tree: Path) -> None:
+    """Mount points and links of a /dev with nothing in it that reaches the host's hardware."""
+    for name in _DEVICES:
+        (tree / "dev" / name).touch()
+    for name, target in _LINKS.items():
+        (tree / "dev" / name).symlink_to(target)
+    (tree / "dev/pts").mkdir()
+    (tree / "dev/shm").mkdir()
+    (tree / "dev/shm").chmod(0o1777)
+
+
+def bind_devices(tree: Path) -> list[str]:
+    lines = [mount_line(f"/dev/{each}", tree / "dev" / each, "none", "bind") for each in _DEVICES]
+    options = "newinstance,ptmxmode=0666,mode=620"
+    return [*lines, mount_line("devpts", tree / "dev/pts", "devpts", options)]
+
+
+def boot_mounts(tree: Path) -> list[str]:
+    """The root itself, which must be a mount to become one, and what every boot begins empty."""
+    proc = tree / "proc"
+    return [
+        mount_line(tree, tree, "none", "rbind"),
+        mount_line("proc", proc, "proc", "nosuid,nodev,noexec"),
+        *(
+            mount_line(proc / each, proc / each, "none", "bind,ro")
+            for each in _KERNEL
+            if Path("/proc", each).exists()
+        ),
+        mount_line("tmpfs", tree / "run", "tmpfs", "nosuid,nodev,mode=755,size=64m"),
+    ]
+
+
+def lay_hosts(etc: Path) -> None:
+    """The hosts file of a new machine; every boot adds the machine's own line."""
+    (etc / "hosts").write_text("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")

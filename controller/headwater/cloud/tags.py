@@ -1,0 +1,53 @@
+"""What our machines carry at their cloud: text keys and values, as every cloud can keep them."""
+
+import re
+from collections.abc import Mapping
+
+from headwater.topology.keys import InstanceKey
+from headwater.topology.machines import Tags
+
+INSTALLATION = "headwater:installation"
+DEPLOYMENT = "headwater:deployment"
+NODE = "headwater:node"
+INDEX = "headwater:index"
+INCARNATION = "headwater:incarnation"
+MACHINE_DIGEST = "headwater:machine-digest"
+REVISION = "headwater:revision"
+
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+
+
+def to_metadata(tags: Tags) -> dict[str, str]:
+    return {
+        INSTALLATION: tags.installation,
+        DEPLOYMENT: tags.key.deployment,
+        NODE: tags.key.node,
+        INDEX: str(tags.key.index),
+        INCARNATION: str(tags.incarnation),
+        MACHINE_DIGEST: tags.machine_digest,
+        REVISION: tags.revision,
+    }
+
+
+def from_metadata(metadata: Mapping[str, object], installation: str) -> Tags | None:
+    """None for a machine that is not ours, or that says so in a way that we never wrote."""
+    if metadata.get(INSTALLATION) != installation:
+        return None
+    deployment, node = metadata.get(DEPLOYMENT), metadata.get(NODE)
+    index, incarnation = _number(metadata.get(INDEX)), _number(metadata.get(INCARNATION))
+    digest, revision = metadata.get(MACHINE_DIGEST), metadata.get(REVISION)
+    if not (isinstance(deployment, str) and deployment and isinstance(node, str) and node):
+        return None
+    if not (isinstance(digest, str) and isinstance(revision, str)):
+        return None
+    if index is None or index < 1 or incarnation is None:
+        return None
+    key = InstanceKey(deployment, node, index)
+    return Tags(installation, key, incarnation, digest, revision)
+
+
+def _number(value: object) -> int | None:
+    """Only in the form that we write: no sign, no leading zero, no other digits."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return int(value)
+    return None
