@@ -15,7 +15,6 @@ class Phase(StrEnum):
     FINALIZING = "Finalizing"
     DONE = "Done"
     ABORTED = "Aborted"
-    FAILED = "Failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +83,12 @@ class DeploymentStatus:
     @property
     def is_stalled(self) -> bool:
         return (c := self.condition("Stalled")) is not None and c.status
+
+    @property
+    def at_rest(self) -> bool:
+        """Ready, or Stalled with nothing running any more."""
+        busy = any(i.state in {"contextualising", "stopping"} for i in self.instances)
+        return self.is_ready or (self.is_stalled and not busy)
 
 
 @dataclass(frozen=True, slots=True)

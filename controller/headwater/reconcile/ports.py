@@ -1,10 +1,12 @@
 """What the loop needs from the world. Adapters satisfy these shapes; none of them imports this."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from pathlib import PurePath
 from typing import Protocol
 
+from headwater.manifests.resolved import ResolvedCloud
 from headwater.manifests.snapshot import Snapshot
 from headwater.planning.events import Event
 from headwater.planning.status import CommitStatus
@@ -39,6 +41,9 @@ class Source(Protocol):
 class Clouds(Protocol):
     """Every cloud that the manifests define; accounts are told apart by the Cloud's name."""
 
+    async def configure(self, clouds: Mapping[str, ResolvedCloud]) -> None:
+        """The clouds of a new revision; those that are as before keep what they have open."""
+
     def capabilities(self, cloud: str) -> Capabilities:
         """Raises Stalled for a cloud that cannot be used (unknown driver, no credentials)."""
 
@@ -61,6 +66,13 @@ class Machines(Protocol):
     @property
     def public_key(self) -> str:
         """The login key that new machines must accept, in OpenSSH form."""
+
+    @property
+    def private_key_file(self) -> PurePath:
+        """Where its other half lies, for people's own ssh."""
+
+    async def run(self) -> None:
+        """Keep the lines until cancelled."""
 
     def contextualise(self, target: Target, context: Context) -> None:
         """Keep a line to the machine and have its agent run the context, once.
@@ -98,14 +110,18 @@ class Answers(Protocol):
         """Write or replace the status of (revision, context). Raises Transient."""
 
 
-class Store(Protocol):
-    """What outlives the process. Losing it costs history, never machines."""
+class Documents(Protocol):
+    """What the ledger keeps, as text by key."""
 
     def load(self) -> dict[str, str]:
         """Every key and its document (JSON text)."""
 
     def save(self, key: str, document: str | None) -> None:
         """None removes. Durable when it returns."""
+
+
+class Store(Documents, Protocol):
+    """What outlives the process. Losing it costs history, never machines."""
 
     def append_output(
         self, key: InstanceKey, machine: MachineId, context: str, offset: int, content: bytes

@@ -68,6 +68,12 @@ class Machine:
     def key(self) -> InstanceKey:
         return self.tags.key
 
+    @property
+    def is_reachable(self) -> bool:
+        """Up, and its cloud has told where it answers and which host key is believed."""
+        told = self.address is not None and self.host_key is not None
+        return self.state is MachineState.RUNNING and told
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:

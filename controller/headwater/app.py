@@ -1,0 +1,185 @@
+"""The one place where the parts are put together, by hand."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from headwater.cloud.gateway import Gateway
+from headwater.manifests.catalog import compile_catalog
+from headwater.manifests.parse import Parser
+from headwater.manifests.resolved import Catalog
+from headwater.manifests.snapshot import Snapshot
+from headwater.planning.events import Event
+from headwater.reconcile.agenda import Priority
+from headwater.reconcile.answering import Answering
+from headwater.reconcile.controller import Controller
+from headwater.reconcile.conversation import Conversation
+from headwater.reconcile.dispatch import Dispatch
+from headwater.reconcile.exchange import Exchange
+from headwater.reconcile.executor import Executor
+from headwater.reconcile.ledger import Ledger
+from headwater.reconcile.lines import Lines
+from headwater.reconcile.loop import ACCEPTED, Loop
+from headwater.reconcile.observer import Observer
+from headwater.reconcile.ports import Listener
+from headwater.reconcile.reconciler import Reconciler
+from headwater.reconcile.steering import Steering
+from headwater.reconcile.wanted import Wanted
+from headwater.remote.lines import Lines as RemoteLines
+from headwater.reporting.answers import describe
+from headwater.reporting.metrics import Metrics
+from headwater.settings import Settings
+from headwater.source.address import SshLogin
+from headwater.source.git import GitSource
+from headwater.source.notes import GitNotes
+from headwater.store.sqlite import SqliteStore
+from headwater.topology.digests import digest
+from headwater.web.server import serving
+
+
+@dataclass(slots=True)
+class Running:
+    """A controller that is put together; `loop.run()` sets it going."""
+
+    loop: Loop
+    controller: Controller
+    url: str
+    listeners: list[Listener] = field(default_factory=list)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def reader() -> Callable[[Snapshot], Catalog]:
+    """Snapshots to catalogs; what is unchanged is not parsed again."""
+    parser = Parser()
+    return lambda snapshot: compile_catalog(snapshot, parser, today=today())
+
+
+def today() -> date:
+    return now().date()
+
+
+def installation(settings: Settings) -> str:
+    """Names our machines at the clouds; the same wherever and whenever the controller runs."""
+    repository = settings.repository
+    if Path(repository).exists():
+        repository = str(Path(repository).resolve())
+    return digest([repository, settings.branch, settings.path.strip("/")])
+
+
+@asynccontextmanager
+async def assemble(settings: Settings) -> AsyncIterator[Running]:
+    """All parts, locked to the state directory and serving. Raises Stalled with what to do."""
+    state = settings.state.absolute()
+    listeners: list[Listener] = []
+
+    def emit(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    async with AsyncExitStack() as stack:
+        store = SqliteStore(state)
+        await stack.enter_async_context(store.locked())
+        loop, steering = await _loop(settings, state, store, emit, stack)
+        controller = Controller(
+            loop=loop,
+            steering=steering,
+            repository=settings.repository,
+            branch=settings.branch,
+            path=settings.path,
+            key_file=steering.reconciler.executor.machines.private_key_file,
+            outputs=store.outputs.read,
+        )
+        metrics = Metrics(controller.status, lambda: loop.dispatch.agenda.depth)
+        listeners += [loop.heard, metrics, controller.heard]
+        addresses = await stack.enter_async_context(
+            serving(controller, metrics.render, directory=state, listen=settings.listen)
+        )
+        store.announce(addresses.socket, addresses.url)
+        yield Running(loop, controller, addresses.url, listeners)
+
+
+async def _loop(
+    settings: Settings, state: Path, store: SqliteStore, emit: Listener, stack: AsyncExitStack
+) -> tuple[Loop, Steering]:
+    """The loop and its world."""
+    ledger = Ledger(store)
+    exchange = Exchange(ledger, now)
+    gateway = Gateway(installation(settings), state)
+    stack.push_async_callback(gateway.close)
+    observer = Observer(gateway, emit)
+    observer.expect((machine, record.key) for machine, record in ledger.records.items())
+    source = _source(settings, state, ledger)
+    stack.callback(source.close)
+
+    # Machines speak to the loop, and the loop to machines: these names are bound further down.
+    def look_again(deployment: str) -> None:
+        dispatch.add(deployment, Priority.PROGRESS)
+
+    def suspect() -> None:
+        loop.suspect()
+
+    def abort(deployment: str, reason: str) -> None:
+        steering.abort(deployment, reason)
+
+    def renew(deployment: str) -> None:
+        steering.renew(deployment)
+
+    def settled() -> None:
+        loop.check_settled()
+
+    conversation = Conversation(
+        ledger=ledger,
+        exchange=exchange,
+        store=store,
+        emit=emit,
+        look_again=look_again,
+        suspect=suspect,
+        abort=abort,
+        renew=renew,
+    )
+    machines = RemoteLines(state / "keys", conversation)
+    executor = Executor(
+        installation=installation(settings),
+        clouds=gateway,
+        machines=machines,
+        ledger=ledger,
+        observer=observer,
+        exchange=exchange,
+        clock=now,
+        emit=emit,
+    )
+    lines = Lines(executor)
+    lines.expect()
+    reconciler = Reconciler(Wanted(), executor, lines)
+    dispatch = Dispatch(reconciler.reconcile, settled, settings.workers)
+    steering = Steering(reconciler, dispatch)
+    loop = Loop(
+        source=source,
+        clouds=gateway,
+        read=reader(),
+        reconciler=reconciler,
+        dispatch=dispatch,
+        observer=observer,
+        answering=Answering(GitNotes(source.upstream, source.worker), ledger, now, describe),
+        emit=emit,
+        resync=settings.resync,
+    )
+    return loop, steering
+
+
+def _source(settings: Settings, state: Path, ledger: Ledger) -> GitSource:
+    accepted = None if settings.allow_rewind else ledger.note(ACCEPTED)
+    return GitSource(
+        settings.repository,
+        settings.branch,
+        settings.path,
+        state / "mirror",
+        interval=settings.interval,
+        last_accepted=str(accepted) if accepted else None,
+        login=SshLogin(settings.ssh_key, settings.known_hosts),
+    )

@@ -1,0 +1,61 @@
+"""How much of a node an update may take at once (`spec.update`)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headwater.manifests.resolved import Update
+from headwater.planning.seats import Seat
+
+
+@dataclass(slots=True)
+class Budget:
+    """Spent while one node is planned."""
+
+    away: int
+    """Serving instances that may still stop serving."""
+    extra: int
+    """Machines that may still be made beside the serving ones."""
+    may_break: bool
+    """A serving machine may be terminated before its replacement serves."""
+    short: int = 0
+    """How many had to wait."""
+
+    def take_away(self) -> bool:
+        if self.away > 0:
+            self.away -= 1
+            return True
+        self.short += 1
+        return False
+
+    def take_break(self) -> bool:
+        """Terminate a serving machine first, and make its replacement then."""
+        if not self.may_break:
+            self.short += 1
+        return self.may_break and self.take_away()
+
+    def take_extra(self) -> bool:
+        if self.extra > 0:
+            self.extra -= 1
+            return True
+        return False
+
+
+def budget(node: Sequence[Seat], update: Update) -> Budget:
+    """What is left of the limits, given what does not serve already."""
+    total = len(node)
+    surge = portion(update.max_surge, total)
+    unavailable = portion(update.max_unavailable, total)
+    absent = sum(not seat.available for seat in node)
+    extra = sum(max(0, seat.alive - 1) for seat in node)
+    return Budget(
+        away=max(unavailable, 1) - absent,
+        extra=surge - extra,
+        may_break=unavailable > 0 or surge == 0,
+    )
+
+
+def portion(limit: int | str, total: int) -> int:
+    """A count as it is; a percentage of `total`, rounded down (as Kubernetes' maxUnavailable)."""
+    if isinstance(limit, str):
+        return int(limit.removesuffix("%")) * total // 100
+    return limit

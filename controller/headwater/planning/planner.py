@@ -1,0 +1,199 @@
+"""The decision: what to do next to bring what is observed closer to what is desired."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from headwater.planning.actions import Action, Contextualise, Create, Terminate
+from headwater.planning.budget import Budget, budget
+from headwater.planning.records import WorkState
+from headwater.planning.seats import MACHINE_CHANGED, Seat, seats, staleness
+from headwater.planning.situation import Situation
+from headwater.topology.digests import digest
+from headwater.topology.keys import InstanceKey
+from headwater.topology.machines import Machine, MachineState
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    deployment: str
+    actions: tuple[Action, ...]
+    held: tuple[str, ...] = ()
+    """What is wanted and not done now, each with its reason."""
+
+    @property
+    def digest(self) -> str:
+        """Of the decisions alone: the same before and after a merge."""
+        return digest([self.deployment, [_decision(action) for action in self.actions]])
+
+
+def plan(situation: Situation) -> Plan:
+    """The next actions; none when there is nothing left to do."""
+    desired = situation.desired
+    if desired is None:
+        return _finish(situation, _all_of(situation), [])
+    if situation.problems:
+        return _finish(situation, [], list(situation.problems))
+    every = seats(situation)
+    actions = [*_unwanted(situation, every)]
+    held: list[str] = []
+    for key, seat in every.items():
+        actions += _settle(key, seat, situation, held)
+    if not situation.run.abort:
+        actions += _update(situation, every, held)
+    return _finish(situation, actions, held)
+
+
+def _finish(situation: Situation, actions: list[Action], held: list[str]) -> Plan:
+    """Could not read is not empty: an incomplete listing creates and deletes nothing."""
+    if situation.incomplete:
+        kept: list[Action] = [action for action in actions if isinstance(action, Contextualise)]
+        if len(kept) < len(actions):
+            held = [*held, f"nothing is created or deleted: {situation.incomplete}"]
+        actions = kept
+    return Plan(situation.deployment, tuple(sorted(actions, key=_order)), tuple(held))
+
+
+def _all_of(situation: Situation) -> list[Action]:
+    return [
+        Terminate(machine, "the deployment is no longer in the repository")
+        for machine in situation.machines
+        if machine.state is not MachineState.STOPPING
+    ]
+
+
+def _unwanted(situation: Situation, every: dict[InstanceKey, Seat]) -> Iterator[Action]:
+    """Machines of ours that no instance of the manifest asks for."""
+    nodes = situation.desired.nodes if situation.desired else {}
+    for machine in situation.machines:
+        if machine.key in every or machine.state is MachineState.STOPPING:
+            continue
+        node = machine.key.node
+        wanted = f"{node} has {len(nodes[node])} instances now" if node in nodes else ""
+        yield Terminate(machine, wanted or f"node {node} is no longer in the manifest")
+
+
+def _settle(
+    key: InstanceKey, seat: Seat, situation: Situation, held: list[str]
+) -> Iterator[Action]:
+    """What takes nothing from anybody: bring up what is missing, clear what is dead or doubled."""
+    aborted = situation.run.abort
+    if seat.succeeded:
+        for machine in seat.outdated:
+            yield Terminate(machine, f"replaced by incarnation {_incarnation(seat.current)}")
+    for machine in seat.spare:
+        yield Terminate(machine, f"incarnation {_incarnation(seat.current)} plays {key.instance}")
+    if aborted:
+        return
+    for machine in seat.dead:
+        yield Terminate(machine, f"the machine is {machine.state.value}")
+    if seat.current is None and key in situation.limbo:
+        held.append(f"{key.instance}: its machine was missing once; looking again")
+    elif seat.current is None and not seat.outdated:
+        yield _create(seat, situation, _why_missing(key, seat, situation))
+    elif seat.current is not None and (reason := _unfinished(seat, situation)):
+        yield _contextualise(seat, reason)
+
+
+def _why_missing(key: InstanceKey, seat: Seat, situation: Situation) -> str:
+    if seat.dead:
+        return f"repair: the machine is {seat.dead[0].state.value}"
+    return "repair: the machine is gone" if key in situation.incarnations else "new"
+
+
+def _unfinished(seat: Seat, situation: Situation) -> str:
+    """Why a machine that does not serve is given its recipes (again)."""
+    machine, record = seat.current, seat.record
+    if machine is None or not machine.is_reachable:
+        return ""
+    if record is None:
+        return "new machine"
+    if record.state is WorkState.FAILED:
+        if record.reason == "interrupted":
+            return "interrupted by a restart of the machine"
+        return "retry" if record.run < situation.run.number else ""
+    if record.state is not WorkState.SUCCEEDED and record.work_digest != seat.spec.work.digest:
+        return staleness(record, seat.spec, situation)
+    return ""
+
+
+def _update(
+    situation: Situation, every: dict[InstanceKey, Seat], held: list[str]
+) -> Iterator[Action]:
+    """What takes a serving machine away for a while: within the limits, node by node."""
+    desired = situation.desired
+    if desired is None:
+        return
+    first = [node for node in desired.update.order if node in desired.nodes]
+    waits_for = ""
+    for node in [*first, *(node for node in desired.nodes if node not in first)]:
+        mine = [every[key] for key in desired.nodes[node]]
+        stale = [(seat, reason) for seat in mine if (reason := _stale(seat, situation))]
+        if stale and waits_for:
+            held.append(f"{node}: {len(stale)} to update, after {waits_for}")
+            continue
+        left = budget(mine, desired.update)
+        for seat, reason in stale:
+            yield from _change(seat, reason, situation, left)
+        if left.short:
+            held.append(f"{node}: {left.short} more to update, within the limits")
+        if node in first and (stale or not all(seat.succeeded for seat in mine)):
+            waits_for = waits_for or node
+
+
+def _stale(seat: Seat, situation: Situation) -> str:
+    if seat.outdated and seat.current is None:
+        if seat.spec.key in situation.limbo:
+            return ""
+        record = situation.records.get(seat.outdated[0].id)
+        return (staleness(record, seat.spec, situation) if record else "") or MACHINE_CHANGED
+    if seat.record is None or not seat.succeeded or seat.outdated:
+        return ""
+    ignored = situation.desired is None or situation.desired.update.on_recipe_change == "ignore"
+    return "" if ignored else staleness(seat.record, seat.spec, situation)
+
+
+def _change(seat: Seat, reason: str, situation: Situation, left: Budget) -> Iterator[Action]:
+    """Replace (make before break where a surge is allowed) or run the recipes again."""
+    if seat.current is not None:
+        if left.take_away():
+            yield _contextualise(seat, reason)
+    elif seat.available and left.take_extra():
+        yield _create(seat, situation, f"replace: {reason}", replaces=True)
+    elif not seat.available or left.take_break():
+        for machine in seat.outdated:
+            yield Terminate(machine, f"replace: {reason}")
+        yield _create(seat, situation, f"replace: {reason}")
+
+
+def _create(seat: Seat, situation: Situation, reason: str, *, replaces: bool = False) -> Create:
+    key = seat.spec.key
+    seen = [machine.tags.incarnation for machine in (*seat.outdated, *seat.dead, *seat.leaving)]
+    last = max([situation.incarnations.get(key, 0), *seen])
+    return Create(seat.spec, last + 1, reason, replaces)
+
+
+def _contextualise(seat: Seat, reason: str) -> Contextualise:
+    if seat.current is None:
+        raise ValueError(f"{seat.spec.key} has no machine to contextualise")
+    generation = seat.record.generation + 1 if seat.record else 1
+    return Contextualise(seat.current, seat.spec, generation, reason)
+
+
+def _incarnation(machine: Machine | None) -> int:
+    return machine.tags.incarnation if machine else 0
+
+
+def _order(action: Action) -> tuple[object, ...]:
+    kinds = (Terminate, Create, Contextualise)
+    machine = "" if isinstance(action, Create) else str(action.machine.id)
+    return (kinds.index(type(action)), action.key, machine)
+
+
+def _decision(action: Action) -> list[object]:
+    match action:
+        case Create(spec, incarnation):
+            return ["create", str(spec.key), spec.machine_digest, incarnation]
+        case Contextualise(machine, spec):
+            return ["contextualise", str(machine.id), spec.work.digest]
+        case Terminate(machine):
+            return ["terminate", str(machine.id)]

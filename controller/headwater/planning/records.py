@@ -1,0 +1,58 @@
+"""What was begun and what became of it: the planner's memory of each machine and run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from headwater.topology.keys import InstanceKey
+
+
+class WorkState(StrEnum):
+    WAITING = "waiting"
+    """Asked for; the machine has not answered yet."""
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One machine's contextualisation."""
+
+    key: InstanceKey
+    work_digest: str
+    generation: int
+    """Counts the contexts given to this machine; with the digest it names the context."""
+    run: int
+    """The run that asked for it."""
+    state: WorkState
+    since: datetime
+    """When this context was asked for."""
+    step: str = ""
+    exit_code: int | None = None
+    reason: str = ""
+    words: str = ""
+    seconds: float = 0.0
+    trouble: str = ""
+    """Why the line does not stand at present; empty while it does."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """Referenced inputs as the recipes were told them."""
+
+    @property
+    def context(self) -> str:
+        return f"{self.work_digest}.{self.generation}"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Bringing a deployment to one revision."""
+
+    number: int
+    revision: str
+    digest: str
+    """Of the desired system."""
+    started: datetime
+    ended: datetime | None = None
+    abort: str = ""
+    """The first reason wins; it holds until the next run."""

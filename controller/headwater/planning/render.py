@@ -1,0 +1,121 @@
+"""A plan for people and programs: text, Markdown, JSON."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headwater.planning.actions import Action, Contextualise, Create, Terminate
+from headwater.planning.planner import Plan
+
+SYMBOLS = {"create": "+", "change": "~", "replace": "±", "delete": "-"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One decision: `kind` is a key of SYMBOLS."""
+
+    kind: str
+    instance: str
+    detail: str
+    reason: str
+
+
+def lines(plan: Plan) -> tuple[Line, ...]:
+    """What the plan does, one line per instance and decision.
+
+    The recipes of a machine that is only being created are part of the creation.
+    """
+    return tuple(_line(action) for action in plan.actions)
+
+
+def _line(action: Action) -> Line:
+    match action:
+        case Create(spec, _, reason, replaces):
+            kind = "replace" if replaces or reason.startswith("replace") else "create"
+            machine = spec.machine
+            detail = f"{machine.image} on {machine.cloud}"
+            return Line(kind, action.key.instance, detail, reason)
+        case Contextualise(machine, spec, _, reason):
+            names = ", ".join(dict.fromkeys(step.name for step in spec.work.steps)) or "no recipes"
+            return Line("change", action.key.instance, f"run {names}", reason)
+        case Terminate(machine, reason):
+            return Line("delete", action.key.instance, machine.id.id, reason)
+
+
+def counts(plans: Sequence[Plan]) -> dict[str, int]:
+    """How many decisions of each kind, all kinds named."""
+    totals = dict.fromkeys(SYMBOLS, 0)
+    for plan in plans:
+        for line in lines(plan):
+            totals[line.kind] += 1
+    return totals
+
+
+def summary(plans: Sequence[Plan]) -> str:
+    """Counts in one line: `+3 ~1 ±0 -2`."""
+    totals = counts(plans)
+    return " ".join(f"{symbol}{totals[kind]}" for kind, symbol in SYMBOLS.items())
+
+
+def as_text(plans: Sequence[Plan]) -> str:
+    """For a terminal; a plan without changes is one line."""
+    blocks = [_block(plan) for plan in plans if plan.actions or plan.held]
+    unchanged = sum(not (plan.actions or plan.held) for plan in plans)
+    tail = f"Plan: {summary(plans)}" + (f", {unchanged} unchanged" if unchanged else "")
+    if not blocks:
+        tail = f"No changes: {unchanged} deployments are as the manifests say."
+    return "\n\n".join([*blocks, tail]) + "\n"
+
+
+def _block(plan: Plan) -> str:
+    rows = [f"{plan.deployment}  (digest {plan.digest})"]
+    every = lines(plan)
+    width = max((len(line.instance) for line in every), default=0)
+    rows += [
+        f"  {SYMBOLS[line.kind]} {line.instance:<{width}}  {line.detail}  # {line.reason}"
+        for line in every
+    ]
+    rows += [f"  ! {held}" for held in plan.held]
+    return "\n".join(rows)
+
+
+def as_markdown(plans: Sequence[Plan]) -> str:
+    """For a pull request: one table per changed deployment."""
+    parts = [f"**Plan: {summary(plans)}**"]
+    for plan in plans:
+        if not (plan.actions or plan.held):
+            continue
+        parts.append(f"### {plan.deployment}\n\nDigest `{plan.digest}`")
+        every = lines(plan)
+        if every:
+            rows = ["| | Instance | What | Why |", "|---|---|---|---|"]
+            rows += [
+                f"| `{SYMBOLS[line.kind]}` | {line.instance} | {line.detail} | {line.reason} |"
+                for line in every
+            ]
+            parts.append("\n".join(rows))
+        parts += [f"> {held}" for held in plan.held]
+    return "\n\n".join(parts) + "\n"
+
+
+def as_document(plans: Sequence[Plan]) -> dict[str, object]:
+    """For programs: plain lists and dicts, ready for JSON."""
+    return {
+        "counts": counts(plans),
+        "deployments": [
+            {
+                "name": plan.deployment,
+                "digest": plan.digest,
+                "held": list(plan.held),
+                "actions": [
+                    {
+                        "kind": line.kind,
+                        "instance": line.instance,
+                        "detail": line.detail,
+                        "reason": line.reason,
+                    }
+                    for line in lines(plan)
+                ],
+            }
+            for plan in plans
+        ],
+    }

@@ -1,0 +1,132 @@
+"""Each wanted instance with the machines that play it, sorted into named buckets."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from headwater.planning.records import Record, WorkState
+from headwater.planning.situation import Situation
+from headwater.topology.desired import InstanceSpec
+from headwater.topology.keys import InstanceKey, MachineId
+from headwater.topology.machines import Machine, MachineState
+
+MACHINE_CHANGED = "image, size, cloud or network changed"
+RECIPE_CHANGED = "recipe or inputs changed"
+
+ALIVE = frozenset({MachineState.PENDING, MachineState.RUNNING, MachineState.UNKNOWN})
+DEAD = frozenset({MachineState.STOPPED, MachineState.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One wanted instance. `current` is the machine that matches the specification."""
+
+    spec: InstanceSpec
+    current: Machine | None
+    record: Record | None
+    """Of the current machine."""
+    outdated: tuple[Machine, ...]
+    """Alive, but of another specification."""
+    spare: tuple[Machine, ...]
+    """Alive and matching, but one is enough."""
+    dead: tuple[Machine, ...]
+    leaving: tuple[Machine, ...]
+    outdated_serves: bool
+    """One of the outdated machines has succeeded and still serves."""
+
+    @property
+    def succeeded(self) -> bool:
+        return self.record is not None and self.record.state is WorkState.SUCCEEDED
+
+    @property
+    def available(self) -> bool:
+        """Some machine has been contextualised and serves, of this revision or the one before."""
+        return self.outdated_serves or self.succeeded
+
+    @property
+    def alive(self) -> int:
+        return (self.current is not None) + len(self.outdated) + len(self.spare)
+
+
+def seats(situation: Situation) -> dict[InstanceKey, Seat]:
+    """Every wanted instance's seat, in the order of the manifest."""
+    if situation.desired is None:
+        return {}
+    by_key = group(situation.machines)
+    return {
+        key: _seat(spec, by_key.get(key, ()), situation)
+        for key, spec in situation.desired.instances.items()
+    }
+
+
+def group(machines: Iterable[Machine]) -> dict[InstanceKey, list[Machine]]:
+    grouped: dict[InstanceKey, list[Machine]] = {}
+    for machine in machines:
+        grouped.setdefault(machine.key, []).append(machine)
+    return grouped
+
+
+def _seat(spec: InstanceSpec, machines: Iterable[Machine], situation: Situation) -> Seat:
+    records = situation.records
+    alive = [machine for machine in machines if machine.state in ALIVE]
+    outdated = [machine for machine in alive if _is_outdated(machine, spec, situation)]
+    matching = sorted(
+        (machine for machine in alive if machine not in outdated),
+        key=lambda machine: _preference(machine, spec, situation),
+    )
+    current = matching[0] if matching else None
+    return Seat(
+        spec=spec,
+        current=current,
+        record=records.get(current.id) if current else None,
+        outdated=tuple(sorted(outdated, key=lambda machine: machine.id)),
+        spare=tuple(matching[1:]),
+        dead=tuple(sorted(_in(DEAD, machines), key=lambda machine: machine.id)),
+        leaving=tuple(_in({MachineState.STOPPING}, machines)),
+        outdated_serves=any(_succeeded(machine, records) for machine in outdated),
+    )
+
+
+def _in(states: Iterable[MachineState], machines: Iterable[Machine]) -> list[Machine]:
+    return [machine for machine in machines if machine.state in states]
+
+
+def _succeeded(machine: Machine, records: Mapping[MachineId, Record]) -> bool:
+    record = records.get(machine.id)
+    return record is not None and record.state is WorkState.SUCCEEDED
+
+
+def _preference(machine: Machine, spec: InstanceSpec, situation: Situation) -> tuple[object, ...]:
+    """The oldest healthy one is kept (semantics.md 1), if it can be one that needs no re-run."""
+    record = situation.records.get(machine.id)
+    return (
+        not _succeeded(machine, situation.records),
+        record is not None and bool(staleness(record, spec, situation)),
+        machine.state is not MachineState.RUNNING,
+        machine.tags.incarnation,
+        machine.id,
+    )
+
+
+def _is_outdated(machine: Machine, spec: InstanceSpec, situation: Situation) -> bool:
+    if machine.tags.machine_digest != spec.machine_digest or machine.id.cloud != spec.machine.cloud:
+        return True
+    policy = situation.desired.update.on_recipe_change if situation.desired else ""
+    record = situation.records.get(machine.id)
+    return policy == "replace" and record is not None and bool(staleness(record, spec, situation))
+
+
+def staleness(record: Record, spec: InstanceSpec, situation: Situation) -> str:
+    """Why what the machine has run is not what is wanted now; empty when it is.
+
+    An input counts once it was told: a value that appears after the recipes have ended was not
+    read by them.
+    """
+    if record.work_digest != spec.work.digest:
+        return RECIPE_CHANGED
+    present = situation.inputs.get(spec.key, {})
+    changed = [
+        name
+        for name, told in sorted(record.inputs.items())
+        if name in present and present[name] != told
+    ]
+    return f"input {', '.join(changed)} changed" if changed else ""

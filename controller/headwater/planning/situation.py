@@ -1,0 +1,32 @@
+"""All that a decision depends on, in one value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from headwater.planning.records import Record, Run
+from headwater.topology.desired import Desired
+from headwater.topology.keys import InstanceKey, MachineId
+from headwater.topology.machines import Machine
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    deployment: str
+    desired: Desired | None
+    """None: the manifest is gone, and everything goes with it."""
+    machines: tuple[Machine, ...]
+    """Ours, of this deployment, from every cloud that was listed."""
+    run: Run
+    now: datetime
+    incomplete: str = ""
+    """Why the listing may lack machines; empty when it is complete."""
+    limbo: frozenset[InstanceKey] = frozenset()
+    """Instances whose machine has been missing from one listing only."""
+    records: Mapping[MachineId, Record] = field(default_factory=dict)
+    inputs: Mapping[InstanceKey, Mapping[str, str]] = field(default_factory=dict)
+    """Referenced inputs as they are at present, where they are known."""
+    incarnations: Mapping[InstanceKey, int] = field(default_factory=dict)
+    """The highest incarnation ever given out."""
+    problems: tuple[str, ...] = ()
+    """What the clouds cannot do of what the manifest asks."""

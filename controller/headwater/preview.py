@@ -1,0 +1,134 @@
+"""Plans that are only shown: made by the same code as the plans that are applied."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from headwater.app import installation, now, reader
+from headwater.cloud.gateway import Gateway
+from headwater.errors import Refused
+from headwater.manifests.resolved import Catalog
+from headwater.planning.planner import Plan, plan
+from headwater.planning.problems import problems
+from headwater.planning.records import Run
+from headwater.planning.situation import Situation
+from headwater.reconcile.exchange import Exchange
+from headwater.reconcile.ledger import Ledger
+from headwater.reconcile.observer import Observer
+from headwater.settings import Settings
+from headwater.source.address import SshLogin
+from headwater.source.git import snapshot_of
+from headwater.source.worktrees import snapshot_of_worktree
+from headwater.store.sqlite import SqliteStore
+from headwater.topology.desired import Desired, expand
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    plans: tuple[Plan, ...]
+    errors: tuple[str, ...]
+
+    @property
+    def changes(self) -> bool:
+        return any(plan.actions for plan in self.plans)
+
+
+async def preview(settings: Settings, revision: str | None, name: str | None) -> Preview:
+    """What a pass would do at `revision` (None: the work tree), for one deployment or all.
+
+    Reads the repository, the clouds and the state directory; changes none of them. Raises
+    Refused for an unknown revision or deployment.
+    """
+    catalog = await asyncio.to_thread(_catalog, settings, revision)
+    async with AsyncExitStack() as stack:
+        gateway = Gateway(installation(settings), settings.state.absolute())
+        stack.push_async_callback(gateway.close)
+        await gateway.configure(catalog.clouds)
+        ledger = Ledger(_Documents(settings.state.absolute()))
+        observer = Observer(gateway, lambda _event: None)
+        await observer.refresh(catalog.clouds)
+        desired = {n: expand(resolved) for n, resolved in catalog.deployments.items()}
+        names = _names(catalog, desired, observer, name)
+        world = _World(gateway, ledger, observer, Exchange(ledger, now))
+        situations = [world.situation(n, desired.get(n), catalog.revision) for n in names]
+    errors = tuple(str(d) for d in catalog.diagnostics)
+    return Preview(tuple(plan(s) for s in situations), errors)
+
+
+def _catalog(settings: Settings, revision: str | None) -> Catalog:
+    if revision is None:
+        return reader()(snapshot_of_worktree(Path(settings.repository), settings.path))
+    login = SshLogin(settings.ssh_key, settings.known_hosts)
+    return reader()(snapshot_of(settings.repository, revision, settings.path, login))
+
+
+def _names(
+    catalog: Catalog, desired: Mapping[str, Desired], observer: Observer, name: str | None
+) -> list[str]:
+    """What is wanted, and what has machines that nobody wants any more; broken ones stay."""
+    left = observer.deployments() - set(catalog.failed) if catalog.complete else frozenset()
+    names = sorted({*desired, *left})
+    if name is None:
+        return names
+    if name not in names and name not in catalog.failed:
+        raise Refused(f"there is no deployment {name}; known: {', '.join(names[:10]) or 'none'}")
+    return [name] if name in names else []
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    gateway: Gateway
+    ledger: Ledger
+    observer: Observer
+    exchange: Exchange
+
+    def situation(self, name: str, desired: Desired | None, revision: str) -> Situation:
+        machines = self.observer.machines(name)
+        if desired is not None:
+            self.exchange.want(desired)
+        for machine in sorted(machines, key=lambda machine: machine.tags.incarnation):
+            self.exchange.place(machine)
+            self.exchange.lead(machine.key, machine.id)
+        clouds = desired.clouds if desired else {machine.id.cloud for machine in machines}
+        records = {machine.id: self.ledger.records.get(machine.id) for machine in machines}
+        return Situation(
+            deployment=name,
+            desired=desired,
+            machines=machines,
+            run=_next_run(self.ledger.runs.get(name), desired, revision),
+            now=now(),
+            incomplete=self.observer.incomplete(clouds),
+            records={machine: record for machine, record in records.items() if record},
+            inputs=self.exchange.inputs(name),
+            incarnations=self.ledger.incarnations(name),
+            problems=problems(desired, self.gateway.capabilities) if desired else (),
+        )
+
+
+def _next_run(run: Run | None, desired: Desired | None, revision: str) -> Run:
+    """The present run where nothing differs; the one that would begin otherwise."""
+    wanted = desired.digest if desired else ""
+    if run is not None and run.digest == wanted:
+        return run
+    return Run(run.number + 1 if run else 1, revision, wanted, now())
+
+
+class _Documents:
+    """What a store held at one moment. Nothing is written."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+
+    def load(self) -> dict[str, str]:
+        if not self._state.is_dir():
+            return {}
+        store = SqliteStore(self._state)
+        try:
+            return store.load()
+        finally:
+            store.close()
+
+    def save(self, key: str, document: str | None) -> None:
+        raise AssertionError(f"a preview writes nothing, least of all {key}: {document}")

@@ -1,0 +1,149 @@
+"""The running controller as the web and the command line see it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
+from headwater.errors import Refused
+from headwater.planning.events import Event
+from headwater.planning.status import (
+    CloudStatus,
+    ControllerStatus,
+    Login,
+    ParameterView,
+)
+from headwater.reconcile.loop import Loop
+from headwater.reconcile.steering import Steering
+from headwater.reconcile.views import parameters
+
+Outputs = Callable[..., AsyncGenerator[tuple[str, bytes], None]]
+LIVENESS = 900.0
+"""Seconds after which a pass that has not ended counts as stuck: its calls have deadlines."""
+
+
+@dataclass(slots=True)
+class Controller:
+    loop: Loop
+    steering: Steering
+    repository: str
+    branch: str
+    path: str
+    key_file: PurePath
+    outputs: Outputs
+    _version: int = 0
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def heard(self, _event: Event) -> None:
+        """Listens to the loop's events: whoever watches is woken."""
+        self._version += 1
+        task = asyncio.get_running_loop().create_task(self._notify())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def changes(self) -> AsyncGenerator[None, None]:
+        seen = self._version
+        while True:
+            async with self._changed:
+                while self._version == seen:
+                    await self._changed.wait()
+            seen = self._version
+            yield
+
+    def alive(self) -> bool:
+        return self.loop.dispatch.longest() < LIVENESS
+
+    def status(self) -> ControllerStatus:
+        catalog = self.loop.reconciler.wanted.catalog
+        clouds = []
+        for name, cloud in sorted(catalog.clouds.items()):
+            listing = self.loop.observer.listing(name)
+            try:
+                description = self.loop.clouds.capabilities(name).description
+            except Exception as error:  # noqa: BLE001  # shown, not hidden
+                description = str(error)
+            clouds.append(
+                CloudStatus(
+                    name=name,
+                    driver=cloud.driver,
+                    description=description,
+                    machines=len(listing.machines) if listing else 0,
+                    unknown=listing.unknown if listing else 0,
+                    complete=bool(listing and listing.complete),
+                    error=listing.error if listing else "",
+                )
+            )
+        statuses = self.loop.reconciler.statuses
+        return ControllerStatus(
+            repository=self.repository,
+            branch=self.branch,
+            path=self.path,
+            revision=catalog.revision,
+            source_error=self.loop.source_error,
+            diagnostics=tuple(str(diagnostic) for diagnostic in catalog.diagnostics),
+            clouds=tuple(clouds),
+            deployments=tuple(statuses[name] for name in sorted(statuses)),
+            settled=self.loop.is_settled,
+        )
+
+    def parameters(self, name: str) -> tuple[ParameterView, ...]:
+        executor = self.loop.reconciler.executor
+        return parameters(name, executor.exchange, executor.ledger)
+
+    def retry(self, name: str) -> str:
+        """A new run: what failed is tried again, what succeeded stays."""
+        executor = self.loop.reconciler.executor
+        run = executor.ledger.runs.get(name)
+        if run is None:
+            raise Refused(self._no_such(name))
+        if not run.abort and run.ended is None:
+            raise Refused(f"{name} is still under way; nothing to retry")
+        if not run.abort:
+            return f"{name} is Ready; nothing to retry"
+        self.steering.renew(name)
+        return f"{name}: trying again"
+
+    def abort(self, name: str, reason: str) -> str:
+        """The first reason wins."""
+        if name not in self.loop.reconciler.statuses:
+            raise Refused(self._no_such(name))
+        run = self.loop.reconciler.executor.ledger.runs.get(name)
+        if run is None:
+            raise Refused(f"{name} has no run to abort")
+        if run.abort:
+            return f"{name} is aborted already: {run.abort}"
+        self.steering.abort(name, reason or "aborted by a person")
+        return f"{name}: aborted; a new commit or `headwater retry {name}` goes on"
+
+    def login(self, name: str, instance: str) -> Login:
+        """How a person reaches the machine that speaks for the instance."""
+        executor = self.loop.reconciler.executor
+        system = executor.exchange.system(name)
+        if system is None:
+            raise Refused(self._no_such(name))
+        wanted = instance if "." in instance else f"{instance}.1"
+        key = next((key for key in system.desired.instances if key.instance == wanted), None)
+        if key is None:
+            known = ", ".join(key.instance for key in list(system.desired.instances)[:10])
+            raise Refused(f"{name} has no instance {instance}; it has {known}")
+        lead = system.leads.get(key)
+        machine = executor.observer.machine(lead) if lead else None
+        if machine is None or not machine.address or not machine.host_key:
+            raise Refused(f"{name}/{wanted} has no machine that answers yet")
+        known = f"[{machine.address}]:{machine.port} {machine.host_key}"
+        return Login(
+            address=machine.address,
+            port=machine.port,
+            user=system.desired.instances[key].machine.login_user,
+            known_hosts=known,
+            private_key_file=str(self.key_file),
+        )
+
+    def _no_such(self, name: str) -> str:
+        known = ", ".join(sorted(self.loop.reconciler.statuses)[:10]) or "none yet"
+        return f"there is no deployment {name}; known: {known}"

@@ -1,0 +1,266 @@
+"""Runtime parameters of running systems: who reads, who writes, and who waits for what."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from headwater.manifests.resolved import Reference
+from headwater.planning.status import DeploymentStatus
+from headwater.reconcile.ledger import Ledger
+from headwater.reconcile.ports import Clock
+from headwater.topology.desired import Desired
+from headwater.topology.keys import InstanceKey, MachineId
+from headwater.topology.machines import Machine
+from headwater.topology.parameters import (
+    VALUE_LIMIT,
+    Address,
+    InstanceValue,
+    Lookup,
+    NodeValue,
+    UnknownKey,
+    first_missing,
+    is_writable,
+    parse_key,
+    read,
+    referenced_inputs,
+)
+from headwater.topology.progress import Reply, Request, Verb
+
+ABORTED = 8
+REFUSED = 7
+Source = tuple[InstanceKey, str]
+
+
+@dataclass(slots=True)
+class System:
+    """One deployment's part of the exchange."""
+
+    desired: Desired
+    leads: dict[InstanceKey, MachineId] = field(default_factory=dict)
+    """The machine that speaks for each instance."""
+    states: dict[InstanceKey, str] = field(default_factory=dict)
+    phase: str = ""
+    abort: str = ""
+    waiters: dict[Source, set[asyncio.Event]] = field(default_factory=dict)
+
+
+class Exchange:
+    """Values live with the machine that set them, and vanish with it."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._systems: dict[str, System] = {}
+        self._keys: dict[MachineId, InstanceKey] = {}
+        self._facts: dict[MachineId, dict[str, str]] = {}
+
+    def want(self, desired: Desired) -> None:
+        """The deployment as wanted from now on; who waits is looked at again."""
+        system = self._systems.get(desired.name)
+        if system is None:
+            self._systems[desired.name] = System(desired)
+        elif system.desired is not desired:
+            system.desired = desired
+            self._wake_all(system)
+
+    def forget(self, deployment: str) -> None:
+        system = self._systems.pop(deployment, None)
+        if system is not None:
+            self._wake_all(system)
+
+    def system(self, deployment: str) -> System | None:
+        return self._systems.get(deployment)
+
+    def place(self, machine: Machine) -> None:
+        """A machine is there: its facts are known from boot."""
+        self._keys[machine.id] = machine.key
+        facts = {"instanceId": machine.id.id, "nodename": machine.key.instance}
+        facts["id"] = str(machine.key.index)
+        if machine.address:
+            facts["hostname"] = machine.address
+        if self._facts.get(machine.id) != facts:
+            self._facts[machine.id] = facts
+            self._wake(machine.key, facts)
+
+    def lead(self, key: InstanceKey, machine: MachineId) -> bool:
+        """This machine speaks for the instance from now on. True when that is a change."""
+        system = self._systems.get(key.deployment)
+        if system is None or system.leads.get(key) == machine:
+            return False
+        system.leads[key] = machine
+        self._wake(key, [*self._facts.get(machine, ()), *self._ledger.values.get(machine, ())])
+        return True
+
+    def depart(self, machine: MachineId) -> None:
+        """The machine is gone, and its values with it."""
+        key = self._keys.pop(machine, None)
+        self._facts.pop(machine, None)
+        system = self._systems.get(key.deployment) if key else None
+        if key is not None and system is not None and system.leads.get(key) == machine:
+            del system.leads[key]
+
+    def show(self, status: DeploymentStatus) -> None:
+        """`ss:state` and every instance's `state` are what the status says."""
+        system = self._systems.get(status.name)
+        if system is None:
+            return
+        system.phase = status.phase.value
+        states = {instance.instance: instance.state for instance in status.instances}
+        for key in system.desired.instances:
+            state = states.get(key.instance)
+            if state is not None and system.states.get(key) != state:
+                system.states[key] = state
+                self._wake(key, ["state"])
+
+    def key_of(self, machine: MachineId) -> InstanceKey | None:
+        return self._keys.get(machine)
+
+    def stop_waiting(self, deployment: str, reason: str) -> None:
+        """The run is aborted: every waiting get is answered so. Empty reason: go on."""
+        system = self._systems.get(deployment)
+        if system is not None and system.abort != reason:
+            system.abort = reason
+            self._wake_all(system)
+
+    async def ask(self, request: Request) -> Reply:
+        """Answer a recipe; waits where it waits. Aborts are the caller's."""
+        key = self._keys.get(request.machine)
+        system = self._systems.get(key.deployment) if key else None
+        if key is None or system is None:
+            return Reply(REFUSED, error="this machine belongs to no deployment")
+        if system.abort and not request.ignore_abort:
+            return Reply(ABORTED, error=f"the run is aborted: {system.abort}")
+        if request.verb is Verb.SET:
+            return self._set(request, key, system)
+        if request.verb is Verb.DISPLAY:
+            return self._store(request.machine, key, "statecustom", request.value)
+        try:
+            address = parse_key(request.key, key, system.desired)
+        except UnknownKey as error:
+            return Reply(REFUSED, error=str(error))
+        return await self._get(request, key, address)
+
+    async def _get(self, request: Request, key: InstanceKey, address: Address) -> Reply:
+        while (system := self._systems.get(key.deployment)) is not None:
+            if system.abort and not request.ignore_abort:
+                return Reply(ABORTED, error=f"the run is aborted: {system.abort}")
+            value = self._value(address, system, asker=(key, request.machine))
+            if value is not None:
+                self._note_told(request.machine, key, address, value, system)
+                return Reply(0, value)
+            if not request.wait:
+                return Reply(0, "")
+            await self._change(system, address, (key, request.machine))
+        return Reply(REFUSED, error="the deployment is gone")
+
+    async def _change(
+        self, system: System, address: Address, asker: tuple[InstanceKey, MachineId]
+    ) -> None:
+        """Wait until what is missing first may have been set."""
+        source: Source = (asker[0], "")
+        if isinstance(address, InstanceValue):
+            lookup = self.lookup(system, asker)
+            source = first_missing(address, system.desired, lookup) or source
+        event = asyncio.Event()
+        waiting = system.waiters.setdefault(source, set())
+        waiting.add(event)
+        try:
+            await event.wait()
+        finally:
+            waiting.discard(event)
+            if not waiting and system.waiters.get(source) is waiting:
+                del system.waiters[source]
+
+    def _note_told(
+        self, machine: MachineId, key: InstanceKey, address: Address, value: str, system: System
+    ) -> None:
+        if not isinstance(address, InstanceValue) or address.key != key:
+            return
+        spec = system.desired.instances.get(key)
+        if spec is not None and isinstance(spec.work.inputs.get(address.name), Reference):
+            self._ledger.note_told(machine, address.name, value)
+
+    def _value(
+        self, address: Address, system: System, asker: tuple[InstanceKey, MachineId]
+    ) -> str | None:
+        match address:
+            case InstanceValue():
+                return read(address, system.desired, self.lookup(system, asker))
+            case NodeValue(node, "ids"):
+                return ",".join(str(key.index) for key in system.desired.nodes.get(node, ()))
+            case NodeValue(node, _):
+                return str(len(system.desired.nodes.get(node, ())))
+            case _:
+                return system.phase if address.name == "state" else system.abort
+
+    def lookup(self, system: System, asker: tuple[InstanceKey, MachineId] | None = None) -> Lookup:
+        """Each machine knows its own values; those of other instances come from their leads."""
+
+        def lookup(key: InstanceKey, name: str) -> str | None:
+            own = asker is not None and asker[0] == key
+            machine = asker[1] if own and asker else system.leads.get(key)
+            if name == "state":
+                return system.states.get(key)
+            if machine is None:
+                return None
+            if name in (facts := self._facts.get(machine, {})):
+                return facts[name]
+            value = self._ledger.values.get(machine, {}).get(name)
+            return None if value is None else value[0]
+
+        return lookup
+
+    def _set(self, request: Request, key: InstanceKey, system: System) -> Reply:
+        try:
+            address = parse_key(request.key, key, system.desired)
+        except UnknownKey as error:
+            return Reply(REFUSED, error=str(error))
+        spec = system.desired.instances.get(key)
+        if not isinstance(address, InstanceValue) or address.key != key:
+            return Reply(REFUSED, error=f"{request.key} is not {key.instance}'s to set")
+        if spec is None or not is_writable(spec, address.name):
+            hint = "declare it in [spec.outputs] of its component"
+            return Reply(REFUSED, error=f"{request.key} is not an output of {key.node}: {hint}")
+        if (size := len(request.value.encode())) > VALUE_LIMIT:
+            return Reply(REFUSED, error=f"{request.key}: {size} bytes; a value has {VALUE_LIMIT}")
+        return self._store(request.machine, key, address.name, request.value)
+
+    def _store(self, machine: MachineId, key: InstanceKey, name: str, value: str) -> Reply:
+        values = self._ledger.values.get(machine, {})
+        if name not in values or values[name][0] != value:
+            self._ledger.set_values(machine, {**values, name: (value, self._clock())})
+            self._wake(key, [name])
+        return Reply(0)
+
+    def _wake(self, key: InstanceKey, names: Iterable[str]) -> None:
+        system = self._systems.get(key.deployment)
+        if system is None:
+            return
+        for name in names:
+            for event in system.waiters.get((key, name), ()):
+                event.set()
+
+    def _wake_all(self, system: System) -> None:
+        for events in system.waiters.values():
+            for event in events:
+                event.set()
+
+    def inputs(self, deployment: str) -> Mapping[InstanceKey, Mapping[str, str]]:
+        """The present values of every instance's referenced inputs."""
+        system = self._systems.get(deployment)
+        if system is None:
+            return {}
+        lookup = self.lookup(system)
+        return {
+            key: inputs
+            for key, spec in system.desired.instances.items()
+            if (inputs := referenced_inputs(spec, system.desired, lookup))
+        }
+
+    def inputs_of(self, key: InstanceKey) -> Mapping[str, str]:
+        """The present values of one instance's referenced inputs."""
+        system = self._systems.get(key.deployment)
+        spec = system.desired.instances.get(key) if system else None
+        if system is None or spec is None:
+            return {}
+        return referenced_inputs(spec, system.desired, self.lookup(system))

@@ -1,0 +1,183 @@
+"""Carrying out a plan. A failed action is an outcome; it does not stop the others."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass
+
+from headwater.errors import HeadwaterError, Transient
+from headwater.planning.actions import Action, Contextualise, Create, Terminate
+from headwater.planning.events import ActionEnded
+from headwater.planning.planner import Plan
+from headwater.planning.records import Record, Run, WorkState
+from headwater.reconcile.exchange import Exchange
+from headwater.reconcile.ledger import Ledger
+from headwater.reconcile.observer import Observer
+from headwater.reconcile.ports import Clock, Clouds, Listener, Machines
+from headwater.topology.context import Context, Target
+from headwater.topology.desired import InstanceSpec
+from headwater.topology.digests import digest
+from headwater.topology.keys import InstanceKey
+from headwater.topology.machines import CreateOrder, Machine, Tags
+
+CALL_DEADLINE = 300.0
+"""Seconds for one call of a cloud, batches included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    action: Action
+    error: HeadwaterError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    installation: str
+    clouds: Clouds
+    machines: Machines
+    ledger: Ledger
+    observer: Observer
+    exchange: Exchange
+    clock: Clock
+    emit: Listener
+
+    async def execute(self, plan: Plan, run: Run) -> list[Outcome]:
+        """Try every action. Contextualisations are only begun here; events tell the rest."""
+        began = time.monotonic()
+        creates = [action for action in plan.actions if isinstance(action, Create)]
+        ends = [action for action in plan.actions if isinstance(action, Terminate)]
+        remade = {action.key for action in creates}
+        async with asyncio.TaskGroup() as group:
+            before = [group.create_task(self._terminate(a)) for a in ends if a.key in remade]
+            after = [group.create_task(self._terminate(a)) for a in ends if a.key not in remade]
+            if before:  # Break before make.
+                await asyncio.wait(before)
+            made = await self._create(plan.deployment, creates, run)
+        outcomes = [*(task.result() for task in (*before, *after)), *made]
+        for action in plan.actions:
+            if isinstance(action, Contextualise):
+                self._contextualise(action, run)
+                outcomes.append(Outcome(action))
+        for outcome in outcomes:
+            self._tell(outcome, time.monotonic() - began)
+        return outcomes
+
+    async def _create(
+        self, deployment: str, actions: Sequence[Create], run: Run
+    ) -> Iterable[Outcome]:
+        if not actions:
+            return []
+        orders = [self.order(action, run.revision) for action in actions]
+        answers: Sequence[Machine | Exception]
+        try:
+            async with asyncio.timeout(CALL_DEADLINE):
+                answers = await self.clouds.create(orders)
+        except TimeoutError:
+            late = Transient(f"no answer to a create within {CALL_DEADLINE:.0f} s")
+            return [Outcome(action, late) for action in actions]
+        outcomes = []
+        self.ledger.saw(deployment, [answer for answer in answers if isinstance(answer, Machine)])
+        for action, answer in zip(actions, answers, strict=True):
+            if isinstance(answer, Machine):
+                self.observer.created(answer)
+                outcomes.append(Outcome(action))
+            elif isinstance(answer, HeadwaterError):
+                outcomes.append(Outcome(action, answer))
+            else:
+                raise answer
+        return outcomes
+
+    def order(self, action: Create, revision: str) -> CreateOrder:
+        """The same name and token at every attempt, so that a repeated order makes nothing new."""
+        key = action.key
+        suffix = "" if action.incarnation == 1 else f"-r{action.incarnation}"
+        return CreateOrder(
+            name=f"{key.deployment}-{key.node}-{key.index}{suffix}",
+            token=digest([self.installation, str(key), action.incarnation]),
+            spec=action.spec.machine,
+            tags=Tags(
+                self.installation, key, action.incarnation, action.spec.machine_digest, revision
+            ),
+            authorized_key=self.machines.public_key,
+        )
+
+    async def _terminate(self, action: Terminate) -> Outcome:
+        machine = action.machine
+        self.machines.forget(machine.id)
+        error = await self._attempt(self.clouds.terminate(machine), f"terminate {machine.name}")
+        if error is None:
+            self.observer.terminated(machine)
+            self.exchange.depart(machine.id)
+            self.ledger.forget_machine(machine.id)
+        return Outcome(action, error)
+
+    async def _attempt(self, call: Awaitable[None], what: str) -> HeadwaterError | None:
+        try:
+            async with asyncio.timeout(CALL_DEADLINE):
+                await call
+        except HeadwaterError as error:
+            return error
+        except TimeoutError:
+            return Transient(f"{what}: no answer within {CALL_DEADLINE:.0f} s")
+        return None
+
+    def _contextualise(self, action: Contextualise, run: Run) -> None:
+        machine, spec = action.machine, action.spec
+        record = Record(
+            key=spec.key,
+            work_digest=spec.work.digest,
+            generation=action.generation,
+            run=run.number,
+            state=WorkState.WAITING,
+            since=self.clock(),
+        )
+        self.ledger.set_record(machine.id, record)
+        self.connect(machine, spec, record)
+
+    def connect(self, machine: Machine, spec: InstanceSpec, record: Record) -> None:
+        """Keep a line to the machine, for the context that its record names."""
+        if machine.address is None or machine.host_key is None:
+            return
+        target = Target(
+            machine=machine.id,
+            key=machine.key,
+            address=machine.address,
+            port=machine.port,
+            user=spec.machine.login_user,
+            host_key=machine.host_key,
+        )
+        self.machines.contextualise(target, context(spec, record))
+
+    def _tell(self, outcome: Outcome, seconds: float) -> None:
+        action = outcome.action
+        self.emit(
+            ActionEnded(
+                deployment=action.key.deployment,
+                instance=action.key.instance,
+                action=type(action).__name__.lower(),
+                reason=action.reason,
+                seconds=seconds,
+                error=str(outcome.error or ""),
+            )
+        )
+
+
+def context(spec: InstanceSpec, record: Record) -> Context:
+    return Context(
+        id=record.context,
+        steps=spec.work.steps,
+        environment=environment(spec.key),
+        timeout=spec.work.timeout,
+        platform=spec.work.platform,
+        authorized_keys=spec.work.authorized_keys,
+    )
+
+
+def environment(key: InstanceKey) -> tuple[tuple[str, str], ...]:
+    """What every recipe finds in its environment, besides HEADWATER_HOSTS."""
+    return (
+        ("HEADWATER_DEPLOYMENT", key.deployment),
+        ("HEADWATER_INSTANCE", key.instance),
+        ("HEADWATER_NODE", key.node),
+        ("HEADWATER_INDEX", str(key.index)),
+    )

@@ -1,0 +1,146 @@
+"""The loop's memory: runs, records, incarnations, parameters; written through to the store.
+
+It is a memory and not the truth: the truth is in Git and in the clouds' listings.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from pydantic import TypeAdapter, ValidationError
+
+from headwater.planning.records import Record, Run, WorkState
+from headwater.reconcile.ports import Documents
+from headwater.topology.keys import InstanceKey, MachineId
+from headwater.topology.machines import Machine
+
+logger = logging.getLogger("headwater.ledger")
+
+_RECORD = TypeAdapter(Record)
+_RUN = TypeAdapter(Run)
+_VALUES = TypeAdapter(dict[str, tuple[str, datetime]])
+_NUMBERS = TypeAdapter(dict[str, int])
+
+
+class Ledger:
+    def __init__(self, store: Documents) -> None:
+        self._store = store
+        self.records: dict[MachineId, Record] = {}
+        self.runs: dict[str, Run] = {}
+        self.values: dict[MachineId, dict[str, tuple[str, datetime]]] = {}
+        self._incarnations: dict[str, dict[str, int]] = {}
+        self._documents: dict[str, str] = {}
+        for key, document in store.load().items():
+            try:
+                self._take(key, document)
+            except ValidationError:
+                logger.warning("ledger.document_unreadable", extra={"key": key})
+
+    def _take(self, key: str, document: str) -> None:
+        kind, _, name = key.partition("/")
+        match kind:
+            case "record":
+                self.records[_machine(name)] = _RECORD.validate_json(document)
+            case "values":
+                self.values[_machine(name)] = _VALUES.validate_json(document)
+            case "run":
+                self.runs[name] = _RUN.validate_json(document)
+            case "incarnations":
+                self._incarnations[name] = _NUMBERS.validate_json(document)
+            case _:
+                self._documents[key] = document
+
+    def set_record(self, machine: MachineId, record: Record) -> None:
+        if self.records.get(machine) != record:
+            self.records[machine] = record
+            self._store.save(f"record/{machine}", _RECORD.dump_json(record).decode())
+
+    def note_told(self, machine: MachineId, name: str, value: str) -> None:
+        """A recipe that has not ended was told this value of a referenced input."""
+        record = self.records.get(machine)
+        if record is not None and record.state in {WorkState.WAITING, WorkState.RUNNING}:
+            self.set_record(machine, replace(record, inputs={**record.inputs, name: value}))
+
+    def set_values(self, machine: MachineId, values: dict[str, tuple[str, datetime]]) -> None:
+        self.values[machine] = values
+        self._store.save(f"values/{machine}", _VALUES.dump_json(values).decode())
+
+    def forget_machine(self, machine: MachineId) -> None:
+        if self.records.pop(machine, None) is not None:
+            self._store.save(f"record/{machine}", None)
+        if self.values.pop(machine, None) is not None:
+            self._store.save(f"values/{machine}", None)
+
+    def records_of(self, deployment: str) -> Iterator[tuple[MachineId, Record]]:
+        return (
+            (machine, record)
+            for machine, record in self.records.items()
+            if record.key.deployment == deployment
+        )
+
+    def set_run(self, deployment: str, run: Run) -> None:
+        if self.runs.get(deployment) != run:
+            self.runs[deployment] = run
+            self._store.save(f"run/{deployment}", _RUN.dump_json(run).decode())
+
+    def incarnations(self, deployment: str) -> Mapping[InstanceKey, int]:
+        return {
+            _instance(deployment, name): number
+            for name, number in self._incarnations.get(deployment, {}).items()
+        }
+
+    def saw(self, deployment: str, machines: Iterable[Machine]) -> None:
+        """These machines exist, so that the next ones have other incarnations.
+
+        An order without an answer uses up none: repeated, it is the same order.
+        """
+        known = self._incarnations.setdefault(deployment, {})
+        before = dict(known)
+        for machine in machines:
+            name, number = machine.key.instance, machine.tags.incarnation
+            known[name] = max(number, known.get(name, 0))
+        if known != before:
+            self._store.save(f"incarnations/{deployment}", _NUMBERS.dump_json(known).decode())
+
+    def forget_deployment(self, deployment: str) -> None:
+        for kind, known in (("run", self.runs), ("incarnations", self._incarnations)):
+            if known.pop(deployment, None) is not None:
+                self._store.save(f"{kind}/{deployment}", None)
+
+    def note(self, key: str) -> object | None:
+        """A small document of the loop's own; None when there is none."""
+        document = self._documents.get(key)
+        try:
+            return None if document is None else json.loads(document)
+        except ValueError:
+            logger.warning("ledger.document_unreadable", extra={"key": key})
+            return None
+
+    def notes(self, prefix: str) -> Iterator[tuple[str, object]]:
+        """The readable ones whose keys begin so."""
+        for key in [key for key in self._documents if key.startswith(prefix)]:
+            content = self.note(key)
+            if content is not None:
+                yield key, content
+
+    def set_note(self, key: str, content: object | None) -> None:
+        document = None if content is None else json.dumps(content, sort_keys=True)
+        if document == self._documents.get(key):
+            return
+        if document is None:
+            self._documents.pop(key, None)
+        else:
+            self._documents[key] = document
+        self._store.save(key, document)
+
+
+def _machine(name: str) -> MachineId:
+    cloud, _, id = name.partition(":")
+    return MachineId(cloud, id)
+
+
+def _instance(deployment: str, name: str) -> InstanceKey:
+    node, _, index = name.rpartition(".")
+    return InstanceKey(deployment, node, int(index))

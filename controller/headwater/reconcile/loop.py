@@ -1,0 +1,197 @@
+"""The loop: what triggers passes, and what it keeps true. Triggers only say: look again."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from headwater.errors import HeadwaterError
+from headwater.manifests.resolved import Catalog
+from headwater.manifests.snapshot import Snapshot
+from headwater.planning.events import Event, RevisionRead, SourceFailed, StatusChanged
+from headwater.reconcile.agenda import Priority
+from headwater.reconcile.answering import Answering
+from headwater.reconcile.dispatch import Dispatch
+from headwater.reconcile.observer import Observer
+from headwater.reconcile.ports import Clouds, Listener, Source
+from headwater.reconcile.reconciler import LIMBO_DELAY, Reconciler
+
+logger = logging.getLogger("headwater.loop")
+
+ACCEPTED = "accepted"
+SUSPICION_GAP = 0.5
+"""Seconds between two listings that suspicions ask for."""
+
+
+@dataclass(slots=True)
+class Loop:
+    source: Source
+    clouds: Clouds
+    read: Callable[[Snapshot], Catalog]
+    reconciler: Reconciler
+    dispatch: Dispatch
+    observer: Observer
+    answering: Answering
+    emit: Listener
+    resync: float = 10.0
+    """Seconds between two listings of the clouds while nothing happens."""
+    source_error: str = ""
+    _last: Snapshot | None = None
+    _read_once: asyncio.Event = field(default_factory=asyncio.Event)
+    _suspicion: asyncio.Event = field(default_factory=asyncio.Event)
+    _settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Keep the system as the branch says, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.reconciler.executor.machines.run(), name="lines")
+            group.create_task(self.answering.deliver(), name="answers")
+            group.create_task(self.dispatch.run(), name="dispatch")
+            group.create_task(self._follow_source(), name="source")
+            group.create_task(self._follow_clouds(), name="clouds")
+
+    async def run_once(self) -> None:
+        """One look at the branch and one pass over every deployment; waits for no recipe."""
+        async with asyncio.TaskGroup() as group:
+            lines = group.create_task(self.reconciler.executor.machines.run(), name="lines")
+            answers = group.create_task(self.answering.deliver(), name="answers")
+            await self._fetch()
+            names = {*self.reconciler.wanted.names, *self.observer.deployments()}
+            for name in sorted(names) if self._last else ():
+                await self.dispatch.rounds(name)
+            self.check_settled()
+            await self.answering.flush()
+            answers.cancel()
+            lines.cancel()
+
+    async def _follow_source(self) -> None:
+        changes: AsyncIterator[None] = self.source.changes()
+        await self._fetch()
+        async for _ in changes:
+            await self._fetch()
+
+    async def _fetch(self) -> None:
+        """The newest revision, if it can be had; otherwise what was applied before stays."""
+        began = time.monotonic()
+        try:
+            snapshot = await self.source.fetch()
+            if snapshot is not self._last:
+                catalog = await asyncio.to_thread(self.read, snapshot)
+                await self._take(snapshot, catalog, began)
+            self.source_error = ""
+        except HeadwaterError as error:
+            self.source_error = str(error)
+            self.emit(SourceFailed(str(error)))
+        self._read_once.set()
+        self.check_settled()
+
+    async def _take(self, snapshot: Snapshot, catalog: Catalog, began: float) -> None:
+        ledger = self.reconciler.executor.ledger
+        await self.clouds.configure(catalog.clouds)
+        unseen = [cloud for cloud in catalog.clouds if self.observer.listing(cloud) is None]
+        seen = await self.observer.refresh(unseen) if unseen else set()
+        first = self._last is None
+        # From here on without a pause: no pass sees the revision before its answers are begun.
+        touched = self.reconciler.wanted.update(catalog) | seen
+        self.source.accept(snapshot.revision)
+        ledger.set_note(ACCEPTED, snapshot.revision)
+        self._last = snapshot
+        errors = tuple(str(diagnostic) for diagnostic in catalog.diagnostics)
+        self.emit(
+            RevisionRead(
+                snapshot.revision, len(catalog.deployments), errors, time.monotonic() - began
+            )
+        )
+        names = self.reconciler.wanted.names
+        self.answering.begin(snapshot.revision, self._answerable(touched), errors)
+        for name in {*touched, *(self.observer.deployments() if first else ())}:
+            self.dispatch.add(name, Priority.COMMIT)
+        for name in names - touched:
+            self.dispatch.add(name, Priority.RESYNC)
+
+    def _answerable(self, touched: set[str]) -> set[str]:
+        """Deployments whose wish this revision changes; drift alone is not the commit's affair."""
+        ledger = self.reconciler.executor.ledger
+        wanted = self.reconciler.wanted
+        changed = set()
+        for name in touched:
+            desired, run = wanted.desired(name), ledger.runs.get(name)
+            same = run is not None and desired is not None and run.digest == desired.digest
+            if name in wanted.catalog.failed or not same:
+                changed.add(name)
+        return changed
+
+    async def _follow_clouds(self) -> None:
+        await self._read_once.wait()
+        rng = random.Random()  # noqa: S311  # jitter, no secret
+        while True:
+            pause = LIMBO_DELAY if self.observer.has_limbo else self.resync * rng.uniform(0.9, 1.1)
+            try:
+                async with asyncio.timeout(pause):
+                    await self._suspicion.wait()
+                    await asyncio.sleep(SUSPICION_GAP)
+            except TimeoutError:
+                pass
+            self._suspicion.clear()
+            for name in await self._refresh():
+                self.dispatch.add(name, Priority.DRIFT)
+            self.check_settled()
+
+    async def _refresh(self) -> set[str]:
+        """List every cloud; what a listing held back is looked at again once it is complete."""
+        clouds = self.reconciler.wanted.catalog.clouds
+        before = self.observer.incomplete(clouds)
+        changed = await self.observer.refresh(clouds)
+        if self.observer.incomplete(clouds) != before:
+            changed |= self.reconciler.wanted.names | self.observer.deployments()
+        return changed
+
+    def suspect(self) -> None:
+        """Something may have happened to a machine: list sooner."""
+        self._suspicion.set()
+
+    def heard(self, event: Event) -> None:
+        """Listens to the loop's own events, for the answers."""
+        if isinstance(event, StatusChanged):
+            self.answering.heard(event.deployment, event.status)
+
+    def check_settled(self) -> None:
+        """After every pass: when everything is at rest, the revision is answered."""
+        statuses = self.reconciler.statuses
+        if self.is_settled:
+            self.answering.close(statuses)
+            self._settled.set()
+        else:
+            self._settled.clear()
+
+    @property
+    def is_settled(self) -> bool:
+        """Every deployment of the newest revision is at rest: Ready, removed, or Stalled."""
+        wanted, statuses = self.reconciler.wanted, self.reconciler.statuses
+        if self._last is None or not self.dispatch.is_idle:
+            return False
+        if wanted.names - set(statuses):
+            return False
+        return all(status.at_rest for status in statuses.values())
+
+    @property
+    def succeeded(self) -> bool:
+        """The newest revision was read whole, and nothing of it has failed."""
+        wanted = self.reconciler.wanted
+        stalled = any(status.is_stalled for status in self.reconciler.statuses.values())
+        return not (
+            self._last is None or self.source_error or wanted.catalog.diagnostics or stalled
+        )
+
+    async def wait_settled(self) -> None:
+        """Until everything is at rest and what is to be said has been said.
+
+        A repository that cannot be read at the first try counts as at rest too.
+        """
+        await self._read_once.wait()
+        if self._last is None:
+            return
+        await self._settled.wait()
+        await self.answering.flush()

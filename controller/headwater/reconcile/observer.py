@@ -1,0 +1,146 @@
+"""What the clouds show, kept between passes: one listing per account, shared by all deployments."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from headwater.planning.events import CloudListed
+from headwater.reconcile.ports import Clouds, Listener
+from headwater.topology.keys import InstanceKey, MachineId
+from headwater.topology.machines import Listing, Machine
+
+
+@dataclass(slots=True)
+class _Account:
+    listing: Listing | None = None
+    machines: dict[MachineId, Machine] = field(default_factory=dict)
+    missed: dict[MachineId, InstanceKey] = field(default_factory=dict)
+    """Absent from the last complete listing, for the first time."""
+
+
+class Observer:
+    def __init__(self, clouds: Clouds, emit: Listener) -> None:
+        self._clouds = clouds
+        self._emit = emit
+        self._accounts: dict[str, _Account] = {}
+        self._by_deployment: dict[str, dict[MachineId, Machine]] = {}
+
+    def expect(self, known: Iterable[tuple[MachineId, InstanceKey]]) -> None:
+        """Machines of before a restart: one listing without them does not make them gone."""
+        for machine, key in known:
+            self._account(machine.cloud).missed.setdefault(machine, key)
+
+    async def refresh(self, clouds: Iterable[str]) -> set[str]:
+        """List these accounts anew. Returns the deployments for which something is different."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._list(cloud)) for cloud in clouds]
+        return set().union(*(task.result() for task in tasks))
+
+    async def _list(self, cloud: str) -> set[str]:
+        began = time.monotonic()
+        account = self._account(cloud)
+        before = set(account.machines)
+        listing = await self._clouds.observe(cloud)
+        self._emit(
+            CloudListed(
+                cloud=cloud,
+                machines=len(listing.machines),
+                unknown=listing.unknown,
+                complete=listing.complete,
+                seconds=time.monotonic() - began,
+                error=listing.error,
+            )
+        )
+        changed = self._merge(account, listing, before)
+        account.listing = listing
+        return changed
+
+    def _merge(self, account: _Account, listing: Listing, before: set[MachineId]) -> set[str]:
+        """Take over what is listed; `before` is what was known when the listing was asked for."""
+        changed: set[str] = set()
+        listed = {machine.id: machine for machine in listing.machines}
+        for id, machine in listed.items():
+            account.missed.pop(id, None)
+            if account.machines.get(id) != machine and (id in account.machines or id not in before):
+                self._put(account, machine)
+                changed.add(machine.key.deployment)
+        if not listing.complete:
+            return changed
+        for id, key in list(account.missed.items()):
+            del account.missed[id]
+            changed.add(key.deployment)
+        for id in before - set(listed):
+            if id in account.machines:
+                gone = self._remove(account, id)
+                account.missed[id] = gone.key
+                changed.add(gone.key.deployment)
+        return changed
+
+    def _account(self, cloud: str) -> _Account:
+        return self._accounts.setdefault(cloud, _Account())
+
+    def _put(self, account: _Account, machine: Machine) -> None:
+        account.machines[machine.id] = machine
+        self._by_deployment.setdefault(machine.key.deployment, {})[machine.id] = machine
+
+    def _remove(self, account: _Account, id: MachineId) -> Machine:
+        machine = account.machines.pop(id)
+        mine = self._by_deployment[machine.key.deployment]
+        del mine[id]
+        if not mine:
+            del self._by_deployment[machine.key.deployment]
+        return machine
+
+    def created(self, machine: Machine) -> None:
+        """An own write: it shows before the next listing does."""
+        self._put(self._account(machine.id.cloud), machine)
+
+    def terminated(self, machine: Machine) -> None:
+        account = self._account(machine.id.cloud)
+        account.missed.pop(machine.id, None)
+        if machine.id in account.machines:
+            self._remove(account, machine.id)
+
+    def machines(self, deployment: str) -> tuple[Machine, ...]:
+        return tuple(self._by_deployment.get(deployment, {}).values())
+
+    def machine(self, id: MachineId) -> Machine | None:
+        return self._account(id.cloud).machines.get(id)
+
+    def deployments(self) -> frozenset[str]:
+        """Whose machines exist, wanted or not."""
+        return frozenset(self._by_deployment)
+
+    def limbo(self, deployment: str) -> frozenset[InstanceKey]:
+        """Instances whose machine was missing once (semantics.md 2: gone needs two looks)."""
+        return frozenset(
+            key
+            for account in self._accounts.values()
+            for key in account.missed.values()
+            if key.deployment == deployment
+        )
+
+    @property
+    def has_limbo(self) -> bool:
+        return any(account.missed for account in self._accounts.values())
+
+    def incomplete(self, clouds: Iterable[str]) -> str:
+        """Why one of these accounts may have more machines than are known; empty if none has."""
+        for cloud in sorted(clouds):
+            listing = self._account(cloud).listing
+            if listing is None:
+                return f"cloud {cloud} has not been listed yet"
+            if not listing.complete:
+                return f"the listing of cloud {cloud} is incomplete: {listing.error}"
+        return ""
+
+    def listing(self, cloud: str) -> Listing | None:
+        return self._account(cloud).listing
+
+    def retain(self, clouds: Iterable[str]) -> None:
+        """Drop accounts that no manifest and no machine speaks of any more."""
+        keep = set(clouds)
+        for cloud in [c for c, account in self._accounts.items() if not account.machines]:
+            if cloud not in keep:
+                del self._accounts[cloud]

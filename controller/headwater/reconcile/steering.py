@@ -1,0 +1,40 @@
+"""What people and recipes may do to a run: abort it, take that back, try again."""
+
+from dataclasses import dataclass, replace
+
+from headwater.reconcile.agenda import Priority
+from headwater.reconcile.dispatch import Dispatch
+from headwater.reconcile.reconciler import Reconciler
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    reconciler: Reconciler
+    dispatch: Dispatch
+
+    def abort(self, name: str, reason: str) -> None:
+        """Stop the run and all that it runs; the first reason wins and holds."""
+        run = self.reconciler.executor.ledger.runs.get(name)
+        if run is None or run.abort:
+            return
+        desired = self.reconciler.wanted.desired(name)
+        self.reconciler.abort(self.reconciler.situation(name, desired, run), reason)
+        self.dispatch.add(name, Priority.PERSON)
+
+    def renew(self, name: str) -> None:
+        """A new run of the same: what failed is tried again, what succeeded stays."""
+        executor = self.reconciler.executor
+        run = executor.ledger.runs.get(name)
+        if run is None:
+            return
+        again = replace(
+            run,
+            number=run.number + 1,
+            abort="",
+            ended=None,
+            started=executor.clock(),
+            revision=self.reconciler.wanted.catalog.revision,
+        )
+        executor.ledger.set_run(name, again)
+        executor.exchange.stop_waiting(name, "")
+        self.dispatch.add(name, Priority.PERSON)

@@ -1,0 +1,54 @@
+"""What the newest accepted revision asks for, and how it differs from the one before."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from headwater.manifests.resolved import Catalog, ResolvedDeployment
+from headwater.topology.desired import Desired, expand
+
+NOTHING = Catalog("", {}, {}, {}, (), complete=False)
+
+
+@dataclass(slots=True)
+class Wanted:
+    catalog: Catalog = NOTHING
+    _desired: dict[str, tuple[ResolvedDeployment, Desired]] = field(default_factory=dict)
+
+    def update(self, catalog: Catalog) -> set[str]:
+        """Take over a revision. Returns the deployments that it touches.
+
+        A deployment that is wrong in it keeps what it last asked for.
+        """
+        previous, self.catalog = self.catalog, catalog
+        touched = {
+            name for name in catalog.failed if previous.failed.get(name) != catalog.failed[name]
+        }
+        for name, resolved in catalog.deployments.items():
+            known = self._desired.get(name)
+            if known is None or known[0] != resolved:
+                self._desired[name] = (resolved, expand(resolved))
+                touched.add(name)
+            elif name in previous.failed:
+                touched.add(name)
+        if catalog.complete:
+            for name in [n for n in self._desired if self.is_removed(n)]:
+                del self._desired[name]
+                touched.add(name)
+        return touched
+
+    def desired(self, name: str) -> Desired | None:
+        known = self._desired.get(name)
+        return known[1] if known else None
+
+    def is_removed(self, name: str) -> bool:
+        """Only a revision that could be read whole can say that something is not in it."""
+        catalog = self.catalog
+        return catalog.complete and name not in catalog.deployments and name not in catalog.failed
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset({*self._desired, *self.catalog.failed})
+
+    @property
+    def failed(self) -> Mapping[str, tuple[str, ...]]:
+        return {name: tuple(map(str, why)) for name, why in self.catalog.failed.items()}

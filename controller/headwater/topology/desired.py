@@ -1,0 +1,196 @@
+"""From a resolved manifest to the instances that should exist."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from headwater.manifests.resolved import (
+    Binding,
+    Literal,
+    RecipeKind,
+    Reference,
+    ResolvedDeployment,
+    ResolvedNode,
+    Secret,
+    Update,
+)
+from headwater.topology.context import Step
+from headwater.topology.digests import digest
+from headwater.topology.keys import InstanceKey
+from headwater.topology.machines import MachineSpec
+
+INSTALL_STEPS = (
+    ("pre-install", RecipeKind.PRE_INSTALL),
+    ("post-install", RecipeKind.POST_INSTALL),
+    ("deploy", RecipeKind.DEPLOY),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All that can be done again on a running machine: a difference here means a re-run."""
+
+    steps: tuple[Step, ...]
+    inputs: Mapping[str, Binding | None]
+    outputs: frozenset[str]
+    authorized_keys: tuple[str, ...]
+    platform: str
+    timeout: float
+    """Seconds, for all steps together."""
+    digest: str
+    """Of what the machine runs and is given; the timeout does not count."""
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return tuple(package for step in self.steps for package in step.packages)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSpec:
+    """One instance as wanted. Instances of a node share their specs and digests."""
+
+    key: InstanceKey
+    machine: MachineSpec
+    machine_digest: str
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """A deployment as wanted."""
+
+    name: str
+    digest: str
+    """Of everything that is wanted: a difference begins a new run."""
+    description: str
+    instances: Mapping[InstanceKey, InstanceSpec]
+    nodes: Mapping[str, tuple[InstanceKey, ...]]
+    clouds: frozenset[str]
+    update: Update
+    provision_timeout: float
+    """Seconds from the order of a machine until its agent answers."""
+
+
+def expand(deployment: ResolvedDeployment) -> Desired:
+    """Every instance that should exist, by key, in the order of nodes and indexes."""
+    instances: dict[InstanceKey, InstanceSpec] = {}
+    nodes: dict[str, tuple[InstanceKey, ...]] = {}
+    for node in deployment.nodes.values():
+        specs = _instances(deployment, node)
+        instances.update((spec.key, spec) for spec in specs)
+        nodes[node.name] = tuple(spec.key for spec in specs)
+    return Desired(
+        name=deployment.name,
+        digest=_digest(deployment, instances.values()),
+        description=deployment.description,
+        instances=instances,
+        nodes=nodes,
+        clouds=frozenset(spec.machine.cloud for spec in instances.values()),
+        update=deployment.update,
+        provision_timeout=deployment.provision_timeout,
+    )
+
+
+def _digest(deployment: ResolvedDeployment, instances: Iterable[InstanceSpec]) -> str:
+    update = deployment.update
+    return digest(
+        {
+            "instances": [
+                [str(spec.key), spec.machine_digest, spec.work.digest] for spec in instances
+            ],
+            "timeouts": [deployment.provision_timeout, deployment.execute_timeout],
+            "update": [
+                update.max_unavailable,
+                update.max_surge,
+                update.on_recipe_change,
+                list(update.order),
+            ],
+        }
+    )
+
+
+def _instances(deployment: ResolvedDeployment, node: ResolvedNode) -> list[InstanceSpec]:
+    specs = {cloud: _machine(node, cloud) for cloud, _ in node.clouds}
+    digests = {cloud: _machine_digest(spec) for cloud, spec in specs.items()}
+    work = {cloud: _work(deployment, node, spec.platform) for cloud, spec in specs.items()}
+    placed = [cloud for cloud, count in node.clouds for _ in range(count)]
+    return [
+        InstanceSpec(
+            InstanceKey(deployment.name, node.name, index),
+            specs[cloud],
+            digests[cloud],
+            work[cloud],
+        )
+        for index, cloud in enumerate(placed, start=1)
+        if index not in node.skip
+    ]
+
+
+def _machine(node: ResolvedNode, cloud: str) -> MachineSpec:
+    image = node.images[cloud]
+    return MachineSpec(
+        cloud=cloud,
+        image=image.name,
+        image_id=image.id,
+        size=node.size,
+        public=node.public,
+        open=node.open,
+        login_user=image.login_user,
+        platform=image.platform,
+    )
+
+
+def _machine_digest(spec: MachineSpec) -> str:
+    size = spec.size
+    return digest(
+        {
+            "cloud": spec.cloud,
+            "image": spec.image_id,
+            "size": [size.cpus, size.memory, size.disk, size.name],
+            "network": [spec.public, sorted(spec.open)],
+        }
+    )
+
+
+def _work(deployment: ResolvedDeployment, node: ResolvedNode, platform: str) -> Work:
+    steps = _steps(node)
+    return Work(
+        steps=steps,
+        inputs=dict(node.inputs),
+        outputs=frozenset(node.outputs),
+        authorized_keys=node.ssh_keys,
+        platform=platform,
+        timeout=deployment.execute_timeout,
+        digest=digest(
+            {
+                "steps": [[step.name, step.script, list(step.packages)] for step in steps],
+                "inputs": {name: _binding(bound) for name, bound in node.inputs.items()},
+                "outputs": sorted(node.outputs),
+                "keys": list(node.ssh_keys),
+            }
+        ),
+    )
+
+
+def _steps(node: ResolvedNode) -> tuple[Step, ...]:
+    """Pre-install, packages, post-install, deploy; inherited recipes of a kind run root first."""
+    steps = [
+        Step(name, recipe.component, recipe.text)
+        for name, kind in INSTALL_STEPS
+        for recipe in node.recipes.get(kind, ())
+    ]
+    if node.packages:
+        after = sum(step.name == "pre-install" for step in steps)
+        steps.insert(after, Step("packages", node.component, packages=node.packages))
+    return tuple(steps)
+
+
+def _binding(bound: Binding | None) -> list[object] | None:
+    match bound:
+        case None:
+            return None
+        case Literal(value):
+            return ["literal", value]
+        case Reference(node, index, output):
+            return ["from", node, index, output]
+        case Secret(name):
+            return ["secret", name]

@@ -1,0 +1,152 @@
+"""Runtime parameters: how a key is read, who may write it, and what a value follows from.
+
+The forms of a key are SlipStream's (semantics.md 7): `name` is the asker's own, `node.name` and
+`node:name` instance 1 of a node, `node.N:name` any instance, `node:multiplicity`, `node:ids`,
+`ss:state` and `ss:abort`.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from headwater.manifests.resolved import Literal, Reference
+from headwater.topology.desired import Desired, InstanceSpec
+from headwater.topology.keys import InstanceKey
+
+FACTS = frozenset({"hostname", "instanceId", "state", "id", "nodename", "statecustom"})
+"""Known of every instance without being declared."""
+ALIASES = {"instanceid": "instanceId"}
+VALUE_LIMIT = 65536
+"""Bytes of a value in UTF-8."""
+
+_QUALIFIED = re.compile(r"^(?P<node>[a-z][a-z0-9-]*)(?:\.(?P<index>[0-9]+))?:(?P<name>.+)$")
+
+Lookup = Callable[[InstanceKey, str], str | None]
+"""The value of an output or fact of an instance; None while it is not set."""
+
+
+class UnknownKey(Exception):
+    """The key names nothing in this deployment; the text says so and suggests."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceValue:
+    key: InstanceKey
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeValue:
+    node: str
+    name: str
+    """`multiplicity` or `ids`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunValue:
+    name: str
+    """`state` or `abort`."""
+
+
+Address = InstanceValue | NodeValue | RunValue
+
+
+def parse_key(text: str, asker: InstanceKey, desired: Desired) -> Address:
+    """What `text` means to `asker`. Raises UnknownKey."""
+    own = desired.instances.get(asker)
+    if own is not None and is_readable(own, text):
+        return InstanceValue(asker, ALIASES.get(text, text))
+    if text in {"multiplicity", "ids"}:
+        return NodeValue(asker.node, text)
+    if text in {"ss:state", "ss:abort"}:
+        return RunValue(text.removeprefix("ss:"))
+    if match := _QUALIFIED.match(text):
+        node, index, name = match["node"], match["index"], match["name"]
+        if index is None and name in {"multiplicity", "ids"} and node in desired.nodes:
+            return NodeValue(node, name)
+        return _of_instance(
+            text, InstanceKey(asker.deployment, node, int(index or 1)), name, desired
+        )
+    node, dot, name = text.partition(".")
+    if dot and node in desired.nodes:
+        return _of_instance(text, InstanceKey(asker.deployment, node, 1), name, desired)
+    raise UnknownKey(_unknown(text, asker, desired))
+
+
+def _of_instance(text: str, key: InstanceKey, name: str, desired: Desired) -> InstanceValue:
+    spec = desired.instances.get(key)
+    if spec is None:
+        raise UnknownKey(f"unknown key '{text}': {desired.name} has no instance {key.instance}")
+    if not is_readable(spec, name):
+        raise UnknownKey(_unknown(text, key, desired))
+    return InstanceValue(key, ALIASES.get(name, name))
+
+
+def is_readable(spec: InstanceSpec, name: str) -> bool:
+    return name in FACTS or name in ALIASES or name in spec.work.inputs or is_writable(spec, name)
+
+
+def is_writable(spec: InstanceSpec, name: str) -> bool:
+    """A machine writes its own declared outputs, its links, and what it displays of itself."""
+    return name in spec.work.outputs or name.startswith("url.") or name == "statecustom"
+
+
+def _unknown(text: str, asker: InstanceKey, desired: Desired) -> str:
+    spec = desired.instances.get(asker)
+    names = {*FACTS, *(spec.work.inputs if spec else ()), *(spec.work.outputs if spec else ())}
+    near = get_close_matches(text.rpartition(":")[2], sorted(names), n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else "; declare it as an output of its component"
+    return f"unknown key '{text}'{hint}"
+
+
+def sources(reference: Reference, desired: Desired) -> Iterator[tuple[InstanceKey, str]]:
+    """The outputs that a reference reads, in the order of indexes."""
+    for key in desired.nodes.get(reference.node, ()):
+        if reference.index is None or key.index == reference.index:
+            yield key, ALIASES.get(reference.output, reference.output)
+
+
+def first_missing(
+    address: InstanceValue, desired: Desired, lookup: Lookup
+) -> tuple[InstanceKey, str] | None:
+    """The first output that must be set before the value is known; None where none is missing."""
+    bound = _bound(address, desired)
+    if not isinstance(bound, Reference):
+        unset = bound is None and read(address, desired, lookup) is None
+        return (address.key, address.name) if unset else None
+    return next((source for source in sources(bound, desired) if lookup(*source) is None), None)
+
+
+def read(address: InstanceValue, desired: Desired, lookup: Lookup) -> str | None:
+    """The value, or None while it is not set. A list has one item per line."""
+    match _bound(address, desired):
+        case Literal(value):
+            return value
+        case Reference() as reference:
+            values = [lookup(*source) for source in sources(reference, desired)]
+            known = [value for value in values if value is not None]
+            complete = len(known) == len(values) and (known or reference.index is None)
+            return "\n".join(known) if complete else None
+        case _:
+            return lookup(address.key, address.name)
+
+
+def _bound(address: InstanceValue, desired: Desired) -> object | None:
+    spec = desired.instances.get(address.key)
+    if spec is None or address.name not in spec.work.inputs:
+        return None
+    bound = spec.work.inputs[address.name]
+    if bound is None and not is_writable(spec, address.name):
+        return Literal("")  # Optional and not bound: nobody will ever set it.
+    return bound
+
+
+def referenced_inputs(spec: InstanceSpec, desired: Desired, lookup: Lookup) -> dict[str, str]:
+    """The present values of all inputs that follow other nodes' outputs, where they are known."""
+    values = {
+        name: read(InstanceValue(spec.key, name), desired, lookup)
+        for name, bound in spec.work.inputs.items()
+        if isinstance(bound, Reference)
+    }
+    return {name: value for name, value in values.items() if value is not None}
