@@ -1,0 +1,153 @@
+"""`headwater demo`: the whole of it, on this host, in a scratch directory."""
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from headwater.errors import Stalled
+from headwater.settings import Settings
+
+if TYPE_CHECKING:
+    from headwater.app import Running
+
+SHOWN = "hello-world"
+SHARED = ("clouds", "images", "components", SHOWN)
+DEADLINE = 120.0
+"""Seconds for hello-world; it takes a few."""
+
+NEXT = """\
+What to try next, in another shell:
+
+  export HEADWATER_STATE={state}
+  headwater status                            # what is there
+  headwater status {shown} --watch            # ... and what becomes of it
+  headwater ssh {shown} apache1 -- hostname   # onto a machine
+  headwater local kill {victim}   # a machine dies: watch it come back
+
+  cd {repository}
+  sed -i 's/^component = "testclient"/&\\nreplicas = 3/' {manifest}
+  git commit -qam 'Three clients'             # scale it by a commit
+  echo 'replica = 3' >> {manifest}
+  git commit -qam 'Break it'                  # a mistake: what runs goes on
+  git log --notes=headwater                   # the answers, on the commits
+"""
+
+
+@click.command()
+@click.option("--hold/--no-hold", default=None, help="Keep it running.  [default: on a terminal]")
+@click.option(
+    "--level",
+    type=click.Choice(["auto", "process", "sandbox", "machine"]),
+    default="auto",
+    help="Isolation of the machines.",
+)
+def demo(*, hold: bool | None, level: str) -> None:
+    """Bring up hello-world from a repository of its own, show it, and clean up."""
+    hold = sys.stdin.isatty() and sys.stdout.isatty() if hold is None else hold
+    scratch = Path(tempfile.mkdtemp(prefix="headwater-demo-"))
+    try:
+        asyncio.run(_demo(scratch, level, hold=hold))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+async def _demo(scratch: Path, level: str, *, hold: bool) -> None:
+    from rich.console import Console  # noqa: PLC0415  # start-up time
+
+    from headwater.app import assemble, now  # noqa: PLC0415
+    from headwater.reporting.progress import Progress  # noqa: PLC0415
+    from headwater.source.scratch import make_repository  # noqa: PLC0415
+
+    repository = scratch / "repository"
+    make_repository(repository, _files(level), "Hello, world")
+    click.echo(f"A repository with one commit: {repository}")
+    settings = Settings(
+        repository=str(repository), state=scratch / "state", listen="127.0.0.1:0", resync=2.0
+    )
+    async with assemble(settings) as running:
+        work = asyncio.create_task(running.loop.run())
+        try:
+            with Progress(Console(), running.controller.status, now) as progress:
+                running.listeners.append(progress)
+                await _until_ready(running, work)
+                running.listeners.remove(progress)
+            _show(running, repository, settings.state)
+            if hold:
+                click.echo("Press Enter to end and clean up.")
+                await asyncio.to_thread(sys.stdin.readline)
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            await _clean_up(running)
+
+
+async def _until_ready(running: "Running", work: "asyncio.Task[None]") -> None:
+    settled = asyncio.create_task(running.loop.wait_settled())
+    done, _ = await asyncio.wait(
+        {settled, work}, timeout=DEADLINE, return_when=asyncio.FIRST_COMPLETED
+    )
+    settled.cancel()
+    if work in done:
+        work.result()
+    if not running.loop.succeeded:
+        status = running.controller.status()
+        why = [status.source_error, *status.diagnostics]
+        why += [c.message for d in status.deployments for c in d.conditions if c.message]
+        raise Stalled(f"{SHOWN} did not become Ready: " + ("; ".join(filter(None, why)) or "late"))
+
+
+def _show(running: "Running", repository: Path, state: Path) -> None:
+    from headwater.cli.output import show  # noqa: PLC0415
+    from headwater.reporting import tables  # noqa: PLC0415
+
+    status = running.controller.status()
+    shown = next(d for d in status.deployments if d.name == SHOWN)
+    show(tables.instances(shown), tables.parameters(running.controller.parameters(SHOWN)))
+    show(tables.clouds(status))
+    manifest = next((repository / SHOWN).glob("deployment*.toml"), repository / SHOWN)
+    victim = next(i.machine for i in shown.instances)
+    click.echo()
+    click.echo(
+        NEXT.format(
+            state=state,
+            shown=SHOWN,
+            victim=victim,
+            repository=repository,
+            manifest=manifest.relative_to(repository),
+        )
+    )
+
+
+async def _clean_up(running: "Running") -> None:
+    """Machines outlive their controller: these are removed with it."""
+    observer, clouds = running.loop.observer, running.loop.clouds
+    machines = [m for name in observer.deployments() for m in observer.machines(name)]
+    await asyncio.gather(*(clouds.terminate(machine) for machine in machines))
+    click.echo(f"Cleaned up: {len(machines)} machines removed.")
+
+
+def examples() -> Path:
+    """The examples that come with Headwater: in the wheel, or in the checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "examples"
+    return inside if inside.is_dir() else package.parents[1] / "examples-repo"
+
+
+def _files(level: str) -> Mapping[str, bytes]:
+    root = examples()
+    files = {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for folder in SHARED
+        for path in sorted((root / folder).rglob("*"))
+        if path.is_file()
+    }
+    if level != "auto":
+        text = files["clouds/local.toml"].decode() + f'options = {{ level = "{level}" }}\n'
+        files["clouds/local.toml"] = text.encode()
+    return files

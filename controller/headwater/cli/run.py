@@ -1,0 +1,81 @@
+"""`headwater run`: the controller itself."""
+
+import asyncio
+import signal
+import sys
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from headwater.cli.options import Duration, state_option
+from headwater.settings import Settings, load
+
+TIMED_OUT = 3
+FAILED = 1
+
+
+@click.command()
+@click.option("--repo", "repository", metavar="URL", help="Local path or any URL of a repository.")
+@click.option("--branch", metavar="B", help="The branch to follow.  [default: main]")
+@click.option("--path", metavar="P", help="Only manifests below this folder count.")
+@state_option
+@click.option("--listen", metavar="HOST:PORT", help="Metrics and read-only API; '' for none.")
+@click.option("--until-ready", is_flag=True, help="End when everything is Ready or has failed.")
+@click.option("--once", is_flag=True, help="One pass over everything, then end.")
+@click.option("--timeout", metavar="D", type=Duration(), help="End after this long, exit 3.")
+@click.option("--config", type=click.Path(path_type=Path), help="Settings; headwater.toml if any.")
+@click.option("--log-format", type=click.Choice(["auto", "human", "json"]), help="Log lines.")
+@click.option("--allow-rewind", is_flag=True, default=None, help="Accept a force-pushed branch.")
+def run(*, until_ready: bool, once: bool, config: Path | None, **flags: Any) -> None:
+    """Watch a repository and keep its systems running.
+
+    With --until-ready or --once the exit code is 0 when everything is Ready, 1 when something
+    failed, 3 when the time was up.
+    """
+    settings = load(flags, config)
+    sys.exit(asyncio.run(serve(settings, until_ready=until_ready, once=once)))
+
+
+async def serve(settings: Settings, *, until_ready: bool = False, once: bool = False) -> int:
+    """Run until asked to stop, settled, or out of time; the exit code."""
+    from rich.console import Console  # noqa: PLC0415  # start-up time
+
+    from headwater.app import assemble, now  # noqa: PLC0415  # start-up time
+    from headwater.reporting.logs import EventLog, configure_logging  # noqa: PLC0415
+    from headwater.reporting.progress import Progress  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    configure_logging(settings.log_format)
+    async with assemble(settings) as running:
+        with ExitStack() as stack:
+            if console.is_terminal and settings.log_format == "auto":
+                progress = Progress(console, running.controller.status, now)
+                running.listeners.append(stack.enter_context(progress))
+            else:
+                running.listeners.append(EventLog())
+            work = running.loop.run_once() if once else running.loop.run()
+            return await _watch(running.loop, work, until_ready=until_ready, limit=settings.timeout)
+
+
+async def _watch(loop: Any, work: Any, *, until_ready: bool, limit: float | None) -> int:
+    """Whichever comes first: the work's end, rest, a signal, the limit."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    main = asyncio.create_task(work)
+    stopped = asyncio.create_task(stop.wait())
+    waiting = {main, stopped}
+    if until_ready:
+        waiting.add(asyncio.create_task(loop.wait_settled()))
+    done, _ = await asyncio.wait(waiting, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    if stopped in done:
+        return 0
+    if not done:
+        return TIMED_OUT
+    return 0 if loop.succeeded else FAILED

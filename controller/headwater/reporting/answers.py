@@ -1,0 +1,24 @@
+"""The description of a commit status."""
+
+from datetime import datetime
+
+from headwater.planning.status import DeploymentStatus
+from headwater.reporting.words import elapsed, first_failure, shortened, verdict
+
+LIMIT = 140
+"""Characters; what GitHub takes."""
+
+
+def describe(status: DeploymentStatus, now: datetime | None = None) -> str:
+    """Counts, duration and the first failure's own words, in at most 140 characters.
+
+    `now` ends the duration of a run that goes on; without it such a run has none yet.
+    """
+    failed = f", {status.failed} failed" if status.failed else ""
+    text = f"{verdict(status)}: {status.ready}/{status.desired} ready{failed}"
+    end = status.ended or now
+    if status.started is not None and end is not None:
+        text += f" in {elapsed(status, end)}"
+    if not status.is_ready and (failure := first_failure(status)):
+        text += f"; {failure}"
+    return shortened(text, LIMIT)

@@ -1,0 +1,61 @@
+"""What happened, in one line for people."""
+
+from typing import assert_never
+
+from headwater.planning.events import (
+    ActionEnded,
+    CloudListed,
+    Event,
+    PassEnded,
+    RevisionRead,
+    RunEnded,
+    SourceFailed,
+    StatusChanged,
+    StepEnded,
+)
+from headwater.reporting.words import duration, short
+
+_VERBS = {"create": "created", "terminate": "terminated", "contextualise": "contextualised"}
+
+
+def sentence(event: Event) -> str:  # noqa: C901, PLR0911  # one case per event
+    """What a person following along wants to hear of it; empty for what is mere routine."""
+    match event:
+        case RevisionRead():
+            broken = f", {n} errors" if (n := len(event.diagnostics)) else ""
+            return f"revision {short(event.revision)}: {event.deployments} deployments{broken}"
+        case SourceFailed():
+            return f"repository: {event.reason}"
+        case CloudListed():
+            return f"cloud {event.cloud}: {event.error}" if event.error else ""
+        case PassEnded():
+            return ""
+        case ActionEnded():
+            where = f"{event.deployment}/{event.instance}"
+            if event.error:
+                return f"{where}: {event.action} failed: {event.error}"
+            done = _VERBS.get(event.action, event.action)
+            why = f" ({event.reason})" if event.reason else ""
+            return f"{where} {done} in {duration(event.seconds)}{why}"
+        case StepEnded():
+            return _step(event)
+        case StatusChanged():
+            if event.status is None:
+                return f"{event.deployment} is gone"
+            return ""
+        case RunEnded():
+            end = "is ready" if event.result == "success" else "failed"
+            said = f": {event.message}" if event.message else ""
+            took = duration(event.seconds)
+            return f"{event.deployment} {end} at {short(event.revision)} after {took}{said}"
+        case _:
+            assert_never(event)
+
+
+def _step(event: StepEnded) -> str:
+    where = f"{event.deployment}/{event.instance}"
+    if event.succeeded:
+        return f"{where} is contextualised in {duration(event.seconds)}"
+    code = f" with exit code {event.exit_code}" if event.exit_code is not None else ""
+    said = f": {event.words}" if event.words else ""
+    return f"{where}: {event.step or 'contextualisation'} failed{code}{said}"

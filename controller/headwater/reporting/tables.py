@@ -1,0 +1,104 @@
+"""Statuses as rows of text, for a terminal or a pipe."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from headwater.planning.status import ControllerStatus, DeploymentStatus, ParameterView
+from headwater.reporting.words import counts, elapsed, first_failure, short, shortened, verdict
+
+_MESSAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def deployments(status: ControllerStatus, now: datetime) -> Table:
+    """One row per deployment."""
+    rows = tuple(
+        (
+            d.name,
+            verdict(d),
+            f"{d.ready}/{d.desired}",
+            short(d.applied_revision) or "-",
+            elapsed(d, now) or "-",
+            "" if d.is_ready else shortened(first_failure(d) or counts(d.instances), _MESSAGE),
+        )
+        for d in status.deployments
+    )
+    return Table(("DEPLOYMENT", "PHASE", "READY", "REVISION", "TIME", ""), rows)
+
+
+def instances(status: DeploymentStatus) -> Table:
+    """One row per instance."""
+    rows = tuple(
+        (
+            i.instance,
+            i.state,
+            i.cloud or "-",
+            i.machine or "-",
+            i.address or "-",
+            i.step if i.state != "ready" else "",
+            shortened(i.message, _MESSAGE),
+        )
+        for i in status.instances
+    )
+    return Table(("INSTANCE", "STATE", "CLOUD", "MACHINE", "ADDRESS", "STEP", ""), rows)
+
+
+def clouds(status: ControllerStatus) -> Table:
+    """One row per cloud, with how many machines there are not ours."""
+    rows = tuple(
+        (
+            c.name,
+            c.driver,
+            str(c.machines),
+            str(c.unknown),
+            shortened(c.error or c.description, _MESSAGE),
+        )
+        for c in status.clouds
+    )
+    return Table(("CLOUD", "DRIVER", "MACHINES", "UNKNOWN", ""), rows)
+
+
+def parameters(views: Sequence[ParameterView]) -> Table:
+    """One row per runtime parameter; what is not set yet shows as such."""
+    rows = tuple(
+        (v.instance, v.name, "(not set)" if v.value is None else v.value, v.writer) for v in views
+    )
+    return Table(("INSTANCE", "PARAMETER", "VALUE", "WRITER"), rows)
+
+
+def problems(status: ControllerStatus) -> list[str]:
+    """What is wrong with the repository or a cloud, in whole lines."""
+    source = [f"repository: {status.source_error}"] if status.source_error else []
+    return (
+        source
+        + list(status.diagnostics)
+        + [f"cloud {c.name}: {c.error}" for c in status.clouds if c.error]
+    )
+
+
+def headline(status: ControllerStatus) -> str:
+    """`repository main:path at 1234567`."""
+    path = f":{status.path}" if status.path else ""
+    at = f"at {short(status.revision)}" if status.revision else "not read yet"
+    return f"{status.repository} {status.branch}{path} {at}"
+
+
+def aligned(table: Table) -> str:
+    """Plain text: columns padded by spaces, one line per row."""
+    lines = [table.headers, *(tuple(printable(cell) for cell in row) for row in table.rows)]
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def printable(cell: str) -> str:
+    """A cell may hold what a machine said: no line ends and no terminal commands get through."""
+    return "".join(c if c.isprintable() else "�" if c not in "\r\n\t" else " " for c in cell)

@@ -1,0 +1,1 @@
+"""What outlives the process, in one state directory. Losing it costs history, never machines."""

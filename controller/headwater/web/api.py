@@ -1,0 +1,184 @@
+"""The routes, and what they answer."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from difflib import get_close_matches
+from ipaddress import ip_address
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from headwater.errors import HeadwaterError, Refused
+from headwater.planning.status import DeploymentStatus
+from headwater.web.controller import Controller, Render
+from headwater.web.encoding import encode
+from headwater.web.streams import json_lines, statuses, texts
+
+_BODY_LIMIT = 16 * 1024
+_REASON_LIMIT = 1024
+
+
+class NotFound(Refused):
+    """There is no such thing, as far as this controller knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    controller: Controller
+    metrics: Render
+    stop: asyncio.Event
+    """Ends the streams."""
+
+    def read_only(self, host: str) -> Starlette:
+        """What anyone on this address may see; `host` is the name that it listens under."""
+        return _application(self._reading(), Middleware(OnlyByAddress, host=host))
+
+    def complete(self) -> Starlette:
+        """All of it, for the owner."""
+        return _application(self._reading() + self._verbs())
+
+    def _reading(self) -> list[Route]:
+        return [
+            Route("/metrics", self._metrics),
+            Route("/livez", self._livez),
+            Route("/readyz", self._readyz),
+            Route("/api/v1/status", self._status),
+            Route("/api/v1/deployments/{name}", self._deployment),
+            Route("/api/v1/deployments/{name}/parameters", self._parameters),
+        ]
+
+    def _verbs(self) -> list[Route]:
+        deployment = "/api/v1/deployments/{name}"
+        return [
+            Route("/api/v1/watch", self._watch),
+            Route(f"{deployment}/logs", self._logs),
+            Route(f"{deployment}/instances/{{instance}}/login", self._login),
+            Route(f"{deployment}/retry", self._retry, methods=["POST"]),
+            Route(f"{deployment}/abort", self._abort, methods=["POST"]),
+        ]
+
+    async def _metrics(self, request: Request) -> Response:
+        body, content_type = self.metrics(request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": content_type})
+
+    async def _livez(self, _: Request) -> Response:
+        if self.controller.alive():
+            return PlainTextResponse("ok\n")
+        return PlainTextResponse("the loop does not move\n", 503)
+
+    async def _readyz(self, _: Request) -> Response:
+        status = self.controller.status()
+        if status.revision:
+            return PlainTextResponse("ok\n")
+        why = status.source_error or "no revision has been read yet"
+        return PlainTextResponse(f"{why}\n", 503)
+
+    async def _status(self, _: Request) -> Response:
+        return JSONResponse(encode(self.controller.status()))
+
+    async def _deployment(self, request: Request) -> Response:
+        return JSONResponse(encode(self._found(request)))
+
+    async def _parameters(self, request: Request) -> Response:
+        return JSONResponse(encode(self.controller.parameters(self._found(request).name)))
+
+    async def _watch(self, _: Request) -> Response:
+        return json_lines(statuses(self.controller), self.stop)
+
+    async def _logs(self, request: Request) -> Response:
+        deployment = self._found(request)
+        query = request.query_params
+        if instance := query.get("instance", ""):
+            _exists(instance, [i.instance for i in deployment.instances], "instance")
+        outputs = self.controller.outputs(
+            deployment.name,
+            instance,
+            follow=query.get("follow") == "1",
+            history=query.get("history") == "1",
+        )
+        return json_lines(texts(outputs), self.stop)
+
+    async def _login(self, request: Request) -> Response:
+        deployment, instance = self._found(request), request.path_params["instance"]
+        _exists(instance, [i.instance for i in deployment.instances], "instance")
+        return JSONResponse(encode(self.controller.login(deployment.name, instance)))
+
+    async def _retry(self, request: Request) -> Response:
+        return JSONResponse({"message": self.controller.retry(self._found(request).name)})
+
+    async def _abort(self, request: Request) -> Response:
+        name = self._found(request).name
+        reason = await _reason(request)
+        return JSONResponse({"message": self.controller.abort(name, reason)})
+
+    def _found(self, request: Request) -> DeploymentStatus:
+        name = request.path_params["name"]
+        by_name = {d.name: d for d in self.controller.status().deployments}
+        _exists(name, list(by_name), "deployment")
+        return by_name[name]
+
+
+def _exists(name: str, known: list[str], kind: str) -> None:
+    if name not in known:
+        near = get_close_matches(name, known, 1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are {len(known)}"
+        raise NotFound(f"no {kind} '{name}' ({hint})")
+
+
+async def _reason(request: Request) -> str:
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _BODY_LIMIT:
+            raise Refused(f"the request is longer than {_BODY_LIMIT} bytes")
+    try:
+        reason = json.loads(body or b"{}").get("reason", "")
+    except (ValueError, AttributeError):
+        reason = None
+    if not isinstance(reason, str) or len(reason) > _REASON_LIMIT:
+        raise Refused(f'expected {{"reason": "..."}} of at most {_REASON_LIMIT} characters')
+    return reason
+
+
+def _application(routes: list[Route], *middleware: Middleware) -> Starlette:
+    return Starlette(
+        routes=routes, middleware=middleware, exception_handlers={HeadwaterError: _refusal}
+    )
+
+
+async def _refusal(_: Request, error: Exception) -> Response:
+    code = 404 if isinstance(error, NotFound) else 409
+    return JSONResponse({"error": str(error)}, code)
+
+
+class OnlyByAddress:
+    """Refuses requests under a foreign name, which is how DNS rebinding reads local ports.
+
+    An IP address in the Host header is nobody's name to give away, and `localhost` is ours.
+    """
+
+    def __init__(self, app: ASGIApp, host: str) -> None:
+        self._app = app
+        self._names = {"localhost", host.lower()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1").lower()
+        name = host if host.endswith("]") else host.rpartition(":")[0] or host
+        if name in self._names or _is_address(name.strip("[]")):
+            await self._app(scope, receive, send)
+        else:
+            answer = PlainTextResponse("ask under the address that this server listens on\n", 421)
+            await answer(scope, receive, send)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True

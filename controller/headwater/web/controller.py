@@ -1,0 +1,38 @@
+"""What the web needs from the running loop."""
+
+from collections.abc import AsyncGenerator, Callable
+from typing import Protocol
+
+from headwater.planning.status import ControllerStatus, Login, ParameterView
+
+Render = Callable[[str], tuple[bytes, str]]
+"""Accept header → body and content type of `/metrics`."""
+
+
+class Controller(Protocol):
+    """Called on the loop's thread; must not block."""
+
+    def alive(self) -> bool:
+        """False when nothing has moved for longer than it ever should."""
+
+    def status(self) -> ControllerStatus: ...
+
+    def changes(self) -> AsyncGenerator[None, None]:
+        """Yields after any change of the status; changes meanwhile merge into one."""
+
+    def parameters(self, name: str) -> tuple[ParameterView, ...]:
+        """The runtime parameters of a deployment that exists; secrets without their values."""
+
+    def outputs(
+        self, deployment: str, instance: str = "", *, follow: bool = False, history: bool = False
+    ) -> AsyncGenerator[tuple[str, bytes], None]:
+        """Pieces of output and the instance (`wn.3`) that printed them; empty means every one."""
+
+    def retry(self, name: str) -> str:
+        """Try again what failed; says what follows. Raises Refused."""
+
+    def abort(self, name: str, reason: str) -> str:
+        """Stop the deployment's run; says what follows. Raises Refused."""
+
+    def login(self, name: str, instance: str) -> Login:
+        """How a person reaches the instance. Raises Refused while there is no way."""

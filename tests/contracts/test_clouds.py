@@ -1,0 +1,189 @@
+"""What the loop may rely on, of clouds in memory and of the gateway with real machines."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from fakes.cloud import FakeClouds
+from headwater.cloud.gateway import Gateway
+from headwater.errors import HeadwaterError
+from headwater.manifests.resolved import ResolvedCloud, Size
+from headwater.reconcile.ports import Clouds
+from headwater.topology.keys import InstanceKey, MachineId
+from headwater.topology.machines import (
+    CreateOrder,
+    Machine,
+    MachineSpec,
+    MachineState,
+    Tags,
+)
+
+OURS = "ours"
+LOCAL = ResolvedCloud("local", "local", options={"level": "process"})
+SPEC = MachineSpec("local", "host", "host", Size())
+
+
+@dataclass
+class World:
+    """Two installations in one account."""
+
+    clouds: Clouds
+    others: Clouds
+    login: str
+
+    def order(self, index: int, installation: str = OURS, incarnation: int = 1) -> CreateOrder:
+        key = InstanceKey("hello", "web", index)
+        return CreateOrder(
+            name=f"{installation}-hello-web-{index}-{incarnation}",
+            token=f"{installation}-{index}-{incarnation}",
+            spec=SPEC,
+            tags=Tags(installation, key, incarnation, "digest", "f" * 40),
+            authorized_key=self.login,
+        )
+
+    async def make(self, *indexes: int) -> list[Machine]:
+        made = await self.clouds.create([self.order(index) for index in indexes])
+        assert all(isinstance(machine, Machine) for machine in made), made
+        return [machine for machine in made if isinstance(machine, Machine)]
+
+
+@pytest.fixture(params=["memory", "embedded"])
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    login = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
+    if request.param == "memory":
+        fake = FakeClouds()
+        await fake.configure({"local": LOCAL})
+        yield World(fake, _Strangers(fake), login)
+        return
+    gateways = Gateway(OURS, tmp_path), Gateway("theirs", tmp_path)
+    for gateway in gateways:
+        await gateway.configure({"local": LOCAL})
+    try:
+        yield World(*gateways, login)
+    finally:
+        for gateway in gateways:
+            for machine in (await gateway.observe("local")).machines:
+                await gateway.terminate(machine)
+            await gateway.close()
+
+
+class _Strangers(FakeClouds):
+    """Another installation's view of the account: what it makes is unknown to ours."""
+
+    def __init__(self, ours: FakeClouds) -> None:
+        super().__init__()
+        self._ours = ours
+
+    def _create(self, order: CreateOrder) -> Machine | Exception:
+        self._ours.unknown[order.spec.cloud] += 1
+        return super()._create(order)
+
+
+async def test_a_created_machine_is_listed_as_it_was_answered(world: World) -> None:
+    [machine] = await world.make(1)
+
+    listing = await world.clouds.observe("local")
+
+    assert listing.complete
+    assert [m.id for m in listing.machines] == [machine.id]
+    assert listing.machines[0].tags == world.order(1).tags
+    assert listing.machines[0].name == world.order(1).name
+
+
+async def test_a_running_machine_tells_where_and_with_which_key_it_answers(world: World) -> None:
+    await world.make(1)
+
+    [machine] = (await world.clouds.observe("local")).machines
+
+    assert machine.state is MachineState.RUNNING
+    assert machine.address
+    assert machine.host_key
+    assert machine.host_key.startswith("ssh-ed25519 ")
+    assert machine.created is not None
+    assert machine.created.tzinfo is not None
+
+
+async def test_answers_come_in_the_order_of_the_orders(world: World) -> None:
+    made = await world.make(5, 3, 9, 1)
+
+    assert [machine.key.index for machine in made] == [5, 3, 9, 1]
+    assert len({machine.id for machine in made}) == 4
+
+
+async def test_nothing_ordered_is_nothing_made(world: World) -> None:
+    assert list(await world.clouds.create([])) == []
+    assert (await world.clouds.observe("local")).machines == ()
+
+
+async def test_a_repeated_order_makes_no_second_machine(world: World) -> None:
+    first = await world.make(1)
+    again = await world.make(1)
+
+    assert [m.id for m in again] == [m.id for m in first]
+    assert len((await world.clouds.observe("local")).machines) == 1
+
+
+async def test_the_next_incarnation_is_another_machine(world: World) -> None:
+    [first] = await world.make(1)
+    [second] = await world.clouds.create([world.order(1, incarnation=2)])
+
+    assert isinstance(second, Machine)
+    assert second.id != first.id
+    assert second.tags.incarnation == 2
+
+
+async def test_a_terminated_machine_is_not_listed(world: World) -> None:
+    kept, ended = await world.make(1, 2)
+
+    await world.clouds.terminate(ended)
+
+    assert [m.id for m in (await world.clouds.observe("local")).machines] == [kept.id]
+
+
+async def test_terminating_what_is_gone_succeeds(world: World) -> None:
+    [machine] = await world.make(1)
+    await world.clouds.terminate(machine)
+
+    await world.clouds.terminate(machine)
+    await world.clouds.terminate(replace(machine, id=MachineId("local", "never-was")))
+
+    assert (await world.clouds.observe("local")).machines == ()
+
+
+async def test_machines_of_others_are_counted_and_never_returned(world: World) -> None:
+    await world.make(1)
+    await world.others.create([world.order(7, installation="theirs")])
+
+    listing = await world.clouds.observe("local")
+
+    assert [m.key.index for m in listing.machines] == [1]
+    assert listing.unknown == 1
+
+
+async def test_observers_at_the_same_time_see_the_same(world: World) -> None:
+    await world.make(1, 2)
+
+    listings = await asyncio.gather(*(world.clouds.observe("local") for _ in range(10)))
+
+    assert {frozenset(m.id for m in listing.machines) for listing in listings} == {
+        frozenset(m.id for m in listings[0].machines)
+    }
+
+
+async def test_a_cloud_tells_what_it_can_do(world: World) -> None:
+    assert world.clouds.capabilities("local").description
+
+
+async def test_an_order_for_a_cloud_that_fails_is_answered_with_an_error(world: World) -> None:
+    order = replace(world.order(1), spec=replace(SPEC, cloud="nowhere"))
+    if isinstance(world.clouds, FakeClouds):
+        world.clouds.refused[order.tags.key] = HeadwaterError("no such cloud")
+
+    answers = await world.clouds.create([order, world.order(2)])
+
+    assert isinstance(answers[0], HeadwaterError)
+    assert isinstance(answers[1], Machine)

@@ -1,0 +1,190 @@
+"""Values of the core, with defaults that mean: a small healthy system."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from headwater.manifests.resolved import (
+    Binding,
+    Catalog,
+    Diagnostic,
+    Recipe,
+    RecipeKind,
+    ResolvedCloud,
+    ResolvedDeployment,
+    ResolvedImage,
+    ResolvedNode,
+    Size,
+    Update,
+)
+from headwater.planning.records import Record, Run, WorkState
+from headwater.planning.situation import Situation
+from headwater.topology.desired import Desired, InstanceSpec, expand
+from headwater.topology.keys import InstanceKey, MachineId
+from headwater.topology.machines import Machine, MachineState, Tags
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+CLOUD = "local"
+HOST_KEY = "ssh-ed25519 AAAAhost"
+
+
+def key(instance: str = "web.1", deployment: str = "shop") -> InstanceKey:
+    node, _, index = instance.rpartition(".")
+    return InstanceKey(deployment, node, int(index))
+
+
+def node(
+    name: str = "web",
+    replicas: int = 1,
+    *,
+    image: str = "debian",
+    deploy: str = "#!/bin/sh\n",
+    inputs: Mapping[str, Binding | None] | None = None,
+    outputs: Iterable[str] = (),
+    packages: Iterable[str] = (),
+    skip: Iterable[int] = (),
+    clouds: tuple[tuple[str, int], ...] = (),
+) -> ResolvedNode:
+    placed = clouds or ((CLOUD, replicas),)
+    recipe = Recipe(component=name, text=deploy)
+    return ResolvedNode(
+        name=name,
+        component=name,
+        replicas=replicas,
+        clouds=placed,
+        images={cloud: ResolvedImage(image, image, "root", "debian") for cloud, _ in placed},
+        size=Size(cpus=1),
+        public=True,
+        open=(),
+        packages=tuple(packages),
+        ssh_keys=(),
+        recipes={RecipeKind.DEPLOY: (recipe,)} if deploy else {},
+        inputs=dict(inputs or {}),
+        outputs=tuple(outputs),
+        skip=frozenset(skip),
+    )
+
+
+def deployment(
+    *nodes: ResolvedNode, name: str = "shop", update: Update | None = None
+) -> ResolvedDeployment:
+    return ResolvedDeployment(
+        name=name,
+        path=f"{name}.toml",
+        description="",
+        labels={},
+        lifecycle="service",
+        nodes={node.name: node for node in nodes or (_WEB,)},
+        update=update or Update(),
+    )
+
+
+_WEB = node()
+
+
+def desired(*nodes: ResolvedNode, name: str = "shop", update: Update | None = None) -> Desired:
+    return expand(deployment(*nodes, name=name, update=update))
+
+
+def catalog(
+    *deployments: ResolvedDeployment,
+    revision: str = "r1",
+    failed: Iterable[str] = (),
+    complete: bool = True,
+    clouds: Iterable[str] = (CLOUD,),
+) -> Catalog:
+    wrong = {name: (Diagnostic(f"{name}.toml", 1, 1, "wrong"),) for name in failed}
+    return Catalog(
+        revision=revision,
+        deployments={deployment.name: deployment for deployment in deployments},
+        clouds={cloud: ResolvedCloud(cloud, "fake") for cloud in clouds},
+        failed=wrong,
+        diagnostics=tuple(d for ds in wrong.values() for d in ds),
+        complete=complete,
+    )
+
+
+def machine(
+    spec: InstanceSpec,
+    id: str = "m1",
+    *,
+    incarnation: int = 1,
+    state: MachineState = MachineState.RUNNING,
+    digest: str | None = None,
+    instance: InstanceKey | None = None,
+) -> Machine:
+    """Of this specification, unless `digest` says that it is of another."""
+    tags = Tags("house", instance or spec.key, incarnation, digest or spec.machine_digest, "r0")
+    return Machine(
+        id=MachineId(spec.machine.cloud, id),
+        name=id,
+        tags=tags,
+        state=state,
+        address=f"10.0.0.{id.removeprefix('m')}",
+        host_key=HOST_KEY,
+        created=NOON,
+    )
+
+
+def record(
+    spec: InstanceSpec,
+    state: WorkState = WorkState.SUCCEEDED,
+    *,
+    run: int = 1,
+    generation: int = 1,
+    digest: str | None = None,
+    inputs: Mapping[str, str] | None = None,
+) -> Record:
+    return Record(
+        key=spec.key,
+        work_digest=digest or spec.work.digest,
+        generation=generation,
+        run=run,
+        state=state,
+        since=NOON,
+        inputs=inputs or {},
+    )
+
+
+def failed(spec: InstanceSpec, words: str = "boom", run: int = 1) -> Record:
+    """Its deploy recipe exited with 7."""
+    return replace(
+        record(spec, WorkState.FAILED, run=run),
+        step="deploy",
+        exit_code=7,
+        reason="exit",
+        words=words,
+    )
+
+
+def run(number: int = 1, abort: str = "") -> Run:
+    return Run(number, "r1", "d1", NOON, abort=abort)
+
+
+def situation(
+    desired: Desired | None,
+    machines: Mapping[Machine, Record | None] | Iterable[Machine] = (),
+    *,
+    run: Run | None = None,
+    after: float = 0.0,
+    incomplete: str = "",
+    limbo: Iterable[InstanceKey] = (),
+    inputs: Mapping[InstanceKey, Mapping[str, str]] | None = None,
+    incarnations: Mapping[InstanceKey, int] | None = None,
+    problems: tuple[str, ...] = (),
+) -> Situation:
+    """`machines` with their records, or pairs of both, as seen `after` seconds past noon."""
+    pairs = dict(machines) if isinstance(machines, Mapping) else dict.fromkeys(machines)
+    return Situation(
+        deployment=desired.name if desired else "shop",
+        desired=desired,
+        machines=tuple(pairs),
+        run=run or Run(1, "r1", "d1", NOON),
+        now=NOON + timedelta(seconds=after),
+        incomplete=incomplete,
+        limbo=frozenset(limbo),
+        records={machine.id: record for machine, record in pairs.items() if record},
+        inputs=inputs or {},
+        incarnations=incarnations or {},
+        problems=problems,
+    )
