@@ -4,12 +4,15 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import asyncssh
 import pytest
-from libcloud.compute.base import Node, NodeAuthSSHKey
+from libcloud.compute.base import Node
 
 from headwater.cloud.local import processes
 from headwater.cloud.local.driver import LocalNodeDriver
@@ -46,17 +49,28 @@ class LocalCloud:
         return None
 
     def create(self, name: str = "one", **order: object) -> Node:
-        [node] = self.driver.ex_create_nodes([{"name": name, "authorized_key": PUBLIC_KEY} | order])
-        if isinstance(node, Exception):
-            raise node
+        [node] = self.create_all([{"name": name} | order])
         return node
+
+    def create_all(self, orders: list[dict[str, object]]) -> list[Node]:
+        """Machines that accept the tests' key; raises the first failure."""
+        key: dict[str, object] = {"authorized_key": PUBLIC_KEY}
+        nodes = []
+        for answer in self.driver.ex_create_nodes([key | order for order in orders]):
+            if isinstance(answer, Exception):
+                raise answer
+            nodes.append(answer)
+        return nodes
+
+    def folder(self, node: Node) -> Path:
+        return self.layout.machine(str(node.id))
+
+    def tree(self, node: Node) -> Path:
+        return self.layout.tree(str(node.id))
 
     def again(self, node: Node) -> Node:
         """The node as it is listed now."""
         return next(each for each in self.driver.list_nodes() if each.id == node.id)
-
-    def create_with_auth(self, name: str, **extra: object) -> Node:
-        return self.driver.create_node(name, auth=NodeAuthSSHKey(PUBLIC_KEY), **extra)
 
     def kill_host(self) -> None:
         """As when the kernel ends it: nothing is said to anyone."""
@@ -75,16 +89,31 @@ class LocalCloud:
 @contextmanager
 def local_cloud(directory: Path, level: str) -> Iterator[LocalCloud]:
     """Skips the test, with the reason, where this host cannot give the level."""
+    if reason := _reason(level):
+        pytest.skip(f"level {level}: {reason}")
     cloud = LocalCloud(directory, level)
     try:
-        if level != "process" and (reason := cloud.driver.ex_probe().get(level)):
-            pytest.skip(f"level {level}: {reason}")
         yield cloud
     finally:
         cloud.close()
 
 
-def login(node: Node, key: asyncssh.SSHKey = KEY):
+@cache
+def _reason(level: str) -> str:
+    """Asked once per test process: trying a level takes a while."""
+    if level == "process":
+        return ""
+    with TemporaryDirectory() as folder:
+        cloud = LocalCloud(Path(folder) / "cloud", level)
+        try:
+            return cloud.driver.ex_probe()[level]
+        finally:
+            cloud.close()
+
+
+def login(
+    node: Node, key: asyncssh.SSHKey = KEY
+) -> AbstractAsyncContextManager[asyncssh.SSHClientConnection]:
     """A connection to the machine, its host key pinned."""
     address, port = node.private_ips[0], node.extra["ssh_port"]
     where = address if port == 22 else f"[{address}]:{port}"
@@ -101,7 +130,7 @@ def login(node: Node, key: asyncssh.SSHKey = KEY):
     )
 
 
-async def run(node: Node, command: str, **options: object) -> asyncssh.SSHCompletedProcess:
+async def run(node: Node, command: str | None, **options: Any) -> asyncssh.SSHCompletedProcess:
     async with login(node) as line:
         return await asyncio.wait_for(line.run(command, encoding=None, **options), DEADLINE)
 

@@ -54,10 +54,13 @@ def _parse(line: bytes) -> "dict[str, object]":
 
 def content_of(message: "dict[str, object]") -> bytes:
     """The bytes of an `output` message. Raises ProtocolError."""
+    content = message.get("content")
     try:
-        return binascii.a2b_base64(str(message["content"]).encode("ascii"))
-    except (KeyError, ValueError) as error:
-        raise ProtocolError("output without content") from error
+        if isinstance(content, str):
+            return binascii.a2b_base64(content.encode("ascii"))
+    except ValueError:
+        pass  # told below
+    raise ProtocolError("output without content")
 
 
 # From the controller.

@@ -1,5 +1,6 @@
 """The one place where the parts are put together, by hand."""
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ from headwater.source.notes import GitNotes
 from headwater.store.sqlite import SqliteStore
 from headwater.topology.digests import digest
 from headwater.web.server import serving
+
+logger = logging.getLogger("headwater.app")
 
 
 @dataclass(slots=True)
@@ -108,6 +111,8 @@ async def _loop(
 ) -> tuple[Loop, Steering]:
     """The loop and its world."""
     ledger = Ledger(store)
+    if store.moved_aside:
+        logger.warning("store.began_anew", extra={"unreadable": str(store.moved_aside)})
     exchange = Exchange(ledger, now)
     gateway = Gateway(installation(settings), state)
     stack.push_async_callback(gateway.close)

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from harness.agent_line import eventually
 from harness.recorder import Recorder
 from harness.ssh_machine import SshMachine, ssh_machine
-
 from headwater.reconcile.ports import Conversation, Machines
 from headwater.remote.lines import Lines
 from headwater.topology.context import Context, Host, Step
@@ -61,7 +62,9 @@ async def machines(tmp_path, recorder: Conversation, server: SshMachine):
 
 
 async def test_a_contextualisation_tells_all_that_happens(machines, recorder, server):
-    machines.contextualise(server.target, context("c1", "#!/bin/sh\necho hello; echo oh >&2; exit 7"))
+    machines.contextualise(
+        server.target, context("c1", "#!/bin/sh\necho hello; echo oh >&2; exit 7")
+    )
     ended = await recorder.next(Ended)
     machine = server.target.machine
     assert ended == Ended(
@@ -94,7 +97,9 @@ async def test_the_same_context_again_keeps_the_line_and_runs_nothing(machines, 
 
 async def test_another_context_follows_at_the_end_of_the_step(machines, recorder, server):
     go = server.machine.root / "go"
-    first = context("c1", f"#!/bin/sh\nuntil [ -e {go} ]; do sleep 0.01; done", "#!/bin/sh\necho no")
+    first = context(
+        "c1", f"#!/bin/sh\nuntil [ -e {go} ]; do sleep 0.01; done", "#!/bin/sh\necho no"
+    )
     machines.contextualise(server.target, first)
     await recorder.next(StepStarted)
     machines.contextualise(server.target, context("c2", f"#!/bin/sh\n[ -e {go} ] && echo after"))
@@ -176,7 +181,8 @@ async def test_the_end_is_told_again_on_every_line(machines, recorder, server):
 
 async def test_another_controller_picks_up_the_outcome(tmp_path, machines, recorder, server):
     go = server.machine.root / "go"
-    script = f"#!/bin/sh\necho once >> {server.machine.root}/runs; until [ -e {go} ]; do sleep 0.01; done; exit 5"
+    runs = server.machine.root / "runs"
+    script = f"#!/bin/sh\necho 1 >> {runs}; until [ -e {go} ]; do sleep 0.01; done; exit 5"
     machines.contextualise(server.target, context("c1", script))
     await recorder.next(StepStarted)
     machines.forget(server.target.machine)
@@ -186,7 +192,7 @@ async def test_another_controller_picks_up_the_outcome(tmp_path, machines, recor
         assert restarted.public_key == machines.public_key
         restarted.contextualise(server.target, context("c1", script))
         assert (await other.next(Ended)).exit_code == 5
-    assert (server.machine.root / "runs").read_text() == "once\n"
+    assert runs.read_text() == "1\n"
 
 
 async def test_hosts_are_told_to_the_machines_of_the_deployment(machines, recorder, server):
@@ -196,9 +202,7 @@ async def test_hosts_are_told_to_the_machines_of_the_deployment(machines, record
     machines.tell_hosts("hello", [Host("10.0.0.1", ("ce",))])
     machines.tell_hosts("hello", [Host("10.0.0.2", ("ce",))])
     hosts = server.machine.home / "hosts"
-    async with asyncio.timeout(20):
-        while not hosts.exists() or "10.0.0.2" not in hosts.read_text():
-            await asyncio.sleep(0.01)
+    await asyncio.to_thread(eventually, lambda: hosts.exists() and "10.0.0.2" in hosts.read_text())
     assert hosts.read_text() == "10.0.0.2\tce\n"
 
 

@@ -74,12 +74,9 @@ def deployment(
         description="",
         labels={},
         lifecycle="service",
-        nodes={node.name: node for node in nodes or (_WEB,)},
+        nodes={each.name: each for each in nodes or (node(),)},
         update=update or Update(),
     )
-
-
-_WEB = node()
 
 
 def desired(*nodes: ResolvedNode, name: str = "shop", update: Update | None = None) -> Desired:
@@ -163,7 +160,7 @@ def run(number: int = 1, abort: str = "") -> Run:
 
 def situation(
     desired: Desired | None,
-    machines: Mapping[Machine, Record | None] | Iterable[Machine] = (),
+    machines: Iterable[tuple[Machine, Record | None]] = (),
     *,
     run: Run | None = None,
     after: float = 0.0,
@@ -173,17 +170,17 @@ def situation(
     incarnations: Mapping[InstanceKey, int] | None = None,
     problems: tuple[str, ...] = (),
 ) -> Situation:
-    """`machines` with their records, or pairs of both, as seen `after` seconds past noon."""
-    pairs = dict(machines) if isinstance(machines, Mapping) else dict.fromkeys(machines)
+    """Machines with their records, `after` seconds past noon."""
+    pairs = list(machines)
     return Situation(
         deployment=desired.name if desired else "shop",
         desired=desired,
-        machines=tuple(pairs),
+        machines=tuple(machine for machine, _ in pairs),
         run=run or Run(1, "r1", "d1", NOON),
         now=NOON + timedelta(seconds=after),
         incomplete=incomplete,
         limbo=frozenset(limbo),
-        records={machine.id: record for machine, record in pairs.items() if record},
+        records={machine.id: record for machine, record in pairs if record},
         inputs=inputs or {},
         incarnations=incarnations or {},
         problems=problems,

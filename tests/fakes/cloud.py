@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from headwater.errors import HeadwaterError
 from headwater.manifests.resolved import ResolvedCloud
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import (
@@ -16,6 +16,9 @@ from headwater.topology.machines import (
     Machine,
     MachineState,
 )
+
+if TYPE_CHECKING:
+    from headwater.errors import HeadwaterError
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 

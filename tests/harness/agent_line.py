@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ PATIENCE = 20.0
 class AgentLine:
     """One session: what an SSH exec would carry."""
 
-    def __init__(self, environment: dict[str, str], program: Bundle) -> None:
+    def __init__(self, environment: dict[str, str], program: Bundle, python: str) -> None:
         self.process = subprocess.Popen(
-            ["/bin/sh", "-c", command(program)],
+            ["/bin/sh", "-c", command(program).replace("/usr/bin/python3", python)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
@@ -119,19 +119,20 @@ class AgentLine:
 class Machine:
     """A directory with an agent in it."""
 
-    def __init__(self, root: Path, path: str = "/usr/bin:/bin") -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
+        self.python = "/usr/bin/python3"
         self.home = root / "var/lib/headwater"
         self.environment = {
             "HEADWATER_ROOT": str(root),
             "HEADWATER_MACHINE": "m-1",
             "HOME": str(root),
-            "PATH": path,
+            "PATH": "/usr/bin:/bin",
         }
         self._lines: list[AgentLine] = []
 
     def attach(self, program: Bundle | None = None) -> AgentLine:
-        line = AgentLine(self.environment, program or bundle())
+        line = AgentLine(self.environment, program or bundle(), self.python)
         self._lines.append(line)
         return line
 
@@ -161,10 +162,8 @@ class Machine:
     def remove(self) -> None:
         while found := self.processes():
             for pid in found:
-                try:
+                with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
         for line in self._lines:
             line.close()
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import asyncssh
-from harness.agent_line import Machine, machine_in
 
+from harness.agent_line import Machine, machine_in
 from headwater.topology.context import Target
 from headwater.topology.keys import InstanceKey, MachineId
+
+Source = asyncio.StreamReader | asyncssh.SSHReader[bytes]
+Sink = asyncio.StreamWriter | asyncssh.SSHWriter[bytes]
 
 
 @dataclass
@@ -71,19 +74,29 @@ class SshMachine:
             process.command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
             env=self.machine.environment,
         )
         assert child.stdin is not None
+        assert child.stdout is not None
         process.stdout.write(self.noise)
+        forth = asyncio.create_task(_copy(process.stdin, child.stdin))
         try:
-            await process.redirect(child.stdin, child.stdout, child.stderr)
+            await _copy(child.stdout, process.stdout)
             process.exit(await child.wait())
         finally:
-            child.stdin.close()
+            forth.cancel()
             with suppress(ProcessLookupError):
                 child.kill()
             await child.wait()
+
+
+async def _copy(source: Source, sink: Sink) -> None:
+    with suppress(asyncssh.Error, OSError):
+        while content := await source.read(65536):
+            sink.write(content)
+            await sink.drain()
+    with suppress(OSError):
+        sink.close()
 
 
 class _Door(asyncssh.SSHServer):

@@ -7,10 +7,11 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from harness.agent_line import AgentLine, Machine, eventually, is_alive, machine_in
 
+from harness.agent_line import AgentLine, eventually, is_alive, machine_in
 from headwater.remote.bootstrap import command
 from headwater.remote.bundle import bundle
 from headwater_agent import protocol
@@ -23,7 +24,7 @@ def machine(tmp_path):
         yield machine
 
 
-def finish(line: AgentLine, id: str):
+def finish(line: AgentLine, id: str) -> tuple[dict[str, Any], bytes]:
     end = line.ended(id)
     return end, line.output(id)
 
@@ -196,7 +197,9 @@ def test_output_continues_from_what_the_controller_has(machine):
 
 def test_a_gigabyte_fills_neither_the_disk_nor_the_line(machine):
     line = machine.attach()
-    line.run("c1", "#!/bin/sh\nhead -c 1000000000 /dev/zero | tr '\\0' x; echo; echo the end; false")
+    line.run(
+        "c1", "#!/bin/sh\nhead -c 1000000000 /dev/zero | tr '\\0' x; echo; echo the end; false"
+    )
     end, output = finish(line, "c1")
     assert len(output) == LIMIT + len(MARK)
     assert output.endswith(b"xxx" + MARK)
@@ -212,7 +215,9 @@ def test_a_recipe_may_open_its_standard_error_by_name(machine):
 
 def test_last_words_are_readable(machine):
     line = machine.attach()
-    line.run("c1", "#!/bin/sh\nprintf '10%%\\r20%%\\r\\033[31mno space\\007 left\\033[0m\\n\\n'; exit 1")
+    line.run(
+        "c1", "#!/bin/sh\nprintf '10%%\\r20%%\\r\\033[31mno space\\007 left\\033[0m\\n\\n'; exit 1"
+    )
     assert line.ended("c1")["words"] == "no space  left"
 
 
@@ -298,7 +303,9 @@ def test_a_step_whose_runner_is_killed_does_not_linger(machine):
 
 def test_a_dropped_line_changes_nothing_for_the_step(machine):
     line = machine.attach()
-    line.run("c1", f"#!/bin/sh\necho a; until [ -e {machine.root}/go ]; do sleep 0.01; done; echo b")
+    line.run(
+        "c1", f"#!/bin/sh\necho a; until [ -e {machine.root}/go ]; do sleep 0.01; done; echo b"
+    )
     line.receive("output")
     line.close()
     (machine.root / "go").touch()
@@ -318,11 +325,9 @@ def test_the_newest_line_wins(machine):
 
 def test_a_new_context_waits_for_the_end_of_the_step(machine):
     line = machine.attach()
-    line.run(
-        "c1",
-        f"#!/bin/sh\necho c1 >> {machine.root}/runs; until [ -e {machine.root}/go ]; do sleep 0.01; done",
-        f"#!/bin/sh\necho never >> {machine.root}/runs",
-    )
+    go, runs = machine.root / "go", machine.root / "runs"
+    first = f"#!/bin/sh\necho c1 >> {runs}; until [ -e {go} ]; do sleep 0.01; done"
+    line.run("c1", first, f"#!/bin/sh\necho never >> {runs}")
     line.receive("started", context="c1")
     line.run("c2", f"#!/bin/sh\necho c2 >> {machine.root}/runs")
     (machine.root / "go").touch()
@@ -363,7 +368,7 @@ def test_the_deadline_holds_over_all_steps(machine):
     assert (end["step"], end["reason"]) == ("step1", "timeout")
 
 
-def test_what_ignores_sigterm_is_killed(machine, monkeypatch):
+def test_what_ignores_sigterm_is_killed(machine):
     line = machine.attach()
     line.run(
         "c1",
@@ -449,4 +454,3 @@ def test_a_machine_without_python_says_so(tmp_path):
         check=False,
     )
     assert answer.stdout.startswith(b"HEADWATER REFUSED no Python")
-

@@ -2,11 +2,15 @@
 
 import os
 import re
+from typing import TYPE_CHECKING
 
 import pytest
-from harness.agent_line import eventually, machine_in
 
+from harness.agent_line import eventually, machine_in
 from headwater_agent import protocol
+
+if TYPE_CHECKING:
+    import subprocess
 
 
 @pytest.fixture
@@ -20,7 +24,7 @@ def line(machine):
     return machine.attach()
 
 
-def end(process):
+def end(process: "subprocess.Popen[bytes]") -> tuple[int, bytes, str]:
     output, errors = process.communicate(timeout=20)
     return process.returncode, output, errors.decode()
 
@@ -61,7 +65,9 @@ def test_noblock_does_not_wait(machine, line):
     assert end(asked) == (0, b"\n", "")
 
 
-@pytest.mark.parametrize(("code", "words"), [(7, "unknown parameter 'x'"), (8, "the run is aborted")])
+@pytest.mark.parametrize(
+    ("code", "words"), [(7, "unknown parameter 'x'"), (8, "the run is aborted")]
+)
 def test_a_refusal_has_its_code_and_words(machine, line, code, words):
     asked = machine.verb("ss-get", "x")
     line.send(protocol.reply(line.receive("request")["id"], code, "", words))
@@ -81,7 +87,7 @@ def test_a_refusal_has_its_code_and_words(machine, line, code, words):
         (["ss-display", "VNC 192.168.5.24:5900"], "display", "", "VNC 192.168.5.24:5900"),
     ],
 )
-def test_the_other_verbs_ask_as_well(machine, line, arguments, verb, key, value):
+def test_the_other_verbs_ask_as_well(machine, line, arguments, *, verb, key, value):
     asked = machine.verb(*arguments)
     request = line.receive("request")
     assert (request["verb"], request["key"], request["value"]) == (verb, key, value)
@@ -89,6 +95,7 @@ def test_the_other_verbs_ask_as_well(machine, line, arguments, verb, key, value)
     assert end(asked) == (0, b"", "")
 
 
+@pytest.mark.usefixtures("line")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -104,7 +111,7 @@ def test_the_other_verbs_ask_as_well(machine, line, arguments, verb, key, value)
         ["headwater-hosts", "a"],
     ],
 )
-def test_wrong_usage_has_its_code(machine, line, arguments):
+def test_wrong_usage_has_its_code(machine, arguments):
     code, output, errors = end(machine.verb(*arguments))
     assert (code, output) == (2, b"")
     assert errors
@@ -116,7 +123,8 @@ def test_options_of_the_seed_that_mean_nothing_here_are_accepted(machine, line):
     assert end(asked) == (0, b"1\n", "")
 
 
-def test_a_value_that_is_too_long_is_refused(machine, line):
+@pytest.mark.usefixtures("line")
+def test_a_value_that_is_too_long_is_refused(machine):
     code, _, errors = end(machine.verb("ss-set", "a", "x" * (64 * 1024 + 1)))
     assert code == 7
     assert "65536" in errors
@@ -179,12 +187,14 @@ def test_a_verb_outlives_its_daemon(machine, line):
     assert end(asked) == (0, b"1\n", "")
 
 
-def test_a_verb_without_any_daemon_times_out(machine, line):
+@pytest.mark.usefixtures("line")
+def test_a_verb_without_any_daemon_times_out(machine):
     machine.kill_daemon()
     assert end(machine.verb("ss-get", "--timeout", "1", "a"))[0] == 9
 
 
-def test_a_call_costs_less_than_20_ms(machine, line):
+@pytest.mark.usefixtures("line")
+def test_a_call_costs_less_than_20_ms(machine):
     before = os.times()
     for _ in range(10):
         assert end(machine.verb("headwater-hosts"))[0] == 0
@@ -194,7 +204,7 @@ def test_a_call_costs_less_than_20_ms(machine, line):
     assert spent / 10 < 0.04, "twice the goal: the machine that tests is not the one that counts"
 
 
-def test_own_hosts_file_is_kept_in_a_block(machine, tmp_path):
+def test_own_hosts_file_is_kept_in_a_block(machine):
     (machine.root / "etc").mkdir(parents=True)
     own = machine.root / "etc/hosts"
     own.write_text("127.0.0.1 localhost")

@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack
 
 import asyncssh
 import pytest
+
 from contracts.test_machines import context, running
 from harness.recorder import Recorder
 from harness.ssh_machine import at, public, ssh_machine
-
 from headwater.errors import Stalled
 from headwater.remote.keys import login_key
 from headwater.topology.progress import Connected, Ended, LineLost, LineRefused, Reply

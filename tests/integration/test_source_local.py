@@ -204,6 +204,30 @@ async def test_what_is_no_repository_says_so(repository: GitRepository, tmp_path
             await fetch(path, tmp_path / "mirror")
 
 
+async def test_a_shallow_clone_is_planned_from_and_not_followed(
+    repository: GitRepository, tmp_path: Path
+) -> None:
+    repository.commit({"a.toml": ""})
+    revision = repository.commit({"b.toml": ""})
+    shallow = tmp_path / "shallow"
+    repository.git("clone", "--quiet", "--depth=1", repository.directory.as_uri(), str(shallow))
+
+    assert snapshot_of(shallow, "main").revision == revision
+    with pytest.raises(Stalled, match="git fetch --unshallow"):
+        await fetch(shallow, tmp_path / "mirror")
+
+
+async def test_a_repository_with_holes_is_stalled(
+    repository: GitRepository, tmp_path: Path
+) -> None:
+    repository.commit({"a.toml": "a = 1\n"})
+    blob = repository.git("rev-parse", "HEAD:a.toml")
+    (repository.directory / ".git/objects" / blob[:2] / blob[2:]).unlink()
+
+    with pytest.raises(Stalled, match="git fsck"):
+        await fetch(repository.directory, tmp_path / "mirror")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 async def test_a_repository_of_another_user_names_safe_directory(
     repository: GitRepository, tmp_path: Path

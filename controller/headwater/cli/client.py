@@ -17,6 +17,8 @@ from headwater.web.listening import connected
 
 _T = TypeVar("_T")
 _OK = 200
+_PAUSE = 0.1
+"""Seconds between two looks for a controller that is only starting."""
 TIMEOUT = 30.0
 """Seconds for an answer to begin, and between two pieces of it; streams may pause for ever."""
 
@@ -26,6 +28,17 @@ class Client:
 
     def __init__(self, state: Path) -> None:
         self._state = state
+
+    def await_controller(self, patience: float) -> None:
+        """Until one answers; after `patience` seconds it is up to the next call to complain."""
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            try:
+                self.get(ControllerStatus, "/api/v1/status")
+            except Refused:
+                time.sleep(_PAUSE)
+            else:
+                return
 
     def get(self, type_: type[_T], path: str) -> _T:
         with self._answer("GET", path) as (answer, _):

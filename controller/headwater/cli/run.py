@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from headwater.cli.options import Duration, state_option
+from headwater.cli.options import Duration
 from headwater.settings import Settings, load
 
 TIMED_OUT = 3
@@ -20,7 +20,9 @@ FAILED = 1
 @click.option("--repo", "repository", metavar="URL", help="Local path or any URL of a repository.")
 @click.option("--branch", metavar="B", help="The branch to follow.  [default: main]")
 @click.option("--path", metavar="P", help="Only manifests below this folder count.")
-@state_option
+@click.option(
+    "--state", type=click.Path(path_type=Path), help="Default: $HEADWATER_STATE or .headwater."
+)
 @click.option("--listen", metavar="HOST:PORT", help="Metrics and read-only API; '' for none.")
 @click.option("--until-ready", is_flag=True, help="End when everything is Ready or has failed.")
 @click.option("--once", is_flag=True, help="One pass over everything, then end.")

@@ -6,7 +6,7 @@ from pathlib import Path
 from libcloud.compute.base import Node
 from libcloud.compute.types import NodeState
 
-from headwater.cloud.local.driver import LocalNodeDriver
+from headwater.cloud.local.driver import LocalNodeDriver, describe
 from headwater.cloud.tags import to_metadata
 from headwater.errors import Stalled
 from headwater.manifests.resolved import ResolvedCloud
@@ -25,8 +25,8 @@ class Embedded:
         self._driver = LocalNodeDriver(str(directory / "local"), level=self._level)
 
     def capabilities(self) -> Capabilities:
-        description = self._driver.ex_description()
         reasons = self._driver.ex_probe()
+        description = describe(self._level, reasons)
         possible = [level for level, reason in reasons.items() if not reason]
         level = possible[0] if self._level == "auto" else self._level
         return Capabilities(

@@ -9,7 +9,7 @@ from headwater.topology.machines import Machine
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """A new machine for an instance; `replaces` tells that an outdated one still serves."""
+    """A new machine for an instance; `replaces` tells that an outdated one serves until then."""
 
     spec: InstanceSpec
     incarnation: int

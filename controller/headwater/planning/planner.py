@@ -80,6 +80,9 @@ def _settle(
     if seat.succeeded:
         for machine in seat.outdated:
             yield Terminate(machine, f"replaced by incarnation {_incarnation(seat.current)}")
+    else:
+        for machine in seat.outdated[1:]:
+            yield Terminate(machine, f"incarnation {_incarnation(seat.outdated[0])} is enough")
     for machine in seat.spare:
         yield Terminate(machine, f"incarnation {_incarnation(seat.current)} plays {key.instance}")
     if aborted:
@@ -160,8 +163,7 @@ def _change(seat: Seat, reason: str, situation: Situation, left: Budget) -> Iter
     elif seat.available and left.take_extra():
         yield _create(seat, situation, f"replace: {reason}", replaces=True)
     elif not seat.available or left.take_break():
-        for machine in seat.outdated:
-            yield Terminate(machine, f"replace: {reason}")
+        yield Terminate(seat.outdated[0], f"replace: {reason}")
         yield _create(seat, situation, f"replace: {reason}")
 
 

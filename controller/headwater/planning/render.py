@@ -22,15 +22,25 @@ class Line:
 def lines(plan: Plan) -> tuple[Line, ...]:
     """What the plan does, one line per instance and decision.
 
-    The recipes of a machine that is only being created are part of the creation.
+    The recipes of a machine that is only being created are part of the creation, and the end of
+    a machine that breaks before its replacement is made is part of the replacement.
     """
-    return tuple(_line(action) for action in plan.actions)
+    created = {action.key for action in plan.actions if isinstance(action, Create)}
+    return tuple(
+        _line(action)
+        for action in plan.actions
+        if not (_replaces(action) and isinstance(action, Terminate) and action.key in created)
+    )
+
+
+def _replaces(action: Action) -> bool:
+    return action.reason.startswith("replace:")
 
 
 def _line(action: Action) -> Line:
     match action:
-        case Create(spec, _, reason, replaces):
-            kind = "replace" if replaces or reason.startswith("replace") else "create"
+        case Create(spec, _, reason):
+            kind = "replace" if _replaces(action) else "create"
             machine = spec.machine
             detail = f"{machine.image} on {machine.cloud}"
             return Line(kind, action.key.instance, detail, reason)

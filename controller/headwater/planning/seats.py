@@ -25,7 +25,7 @@ class Seat:
     record: Record | None
     """Of the current machine."""
     outdated: tuple[Machine, ...]
-    """Alive, but of another specification."""
+    """Alive, but of another specification; one that serves comes first."""
     spare: tuple[Machine, ...]
     """Alive and matching, but one is enough."""
     dead: tuple[Machine, ...]
@@ -78,7 +78,9 @@ def _seat(spec: InstanceSpec, machines: Iterable[Machine], situation: Situation)
         spec=spec,
         current=current,
         record=records.get(current.id) if current else None,
-        outdated=tuple(sorted(outdated, key=lambda machine: machine.id)),
+        outdated=tuple(
+            sorted(outdated, key=lambda machine: (not _succeeded(machine, records), machine.id))
+        ),
         spare=tuple(matching[1:]),
         dead=tuple(sorted(_in(DEAD, machines), key=lambda machine: machine.id)),
         leaving=tuple(_in({MachineState.STOPPING}, machines)),

@@ -124,7 +124,8 @@ def _work_state(seat: Seat, situation: Situation) -> tuple[str, str, str]:
         return "pending", "", ""
     match record.state:
         case WorkState.WAITING:
-            return ("unreachable" if record.trouble else "pending"), "", record.trouble
+            first = "pending" if record.generation == 1 else "contextualising"
+            return ("unreachable" if record.trouble else first), "", record.trouble
         case WorkState.RUNNING:
             return "contextualising", record.step, record.trouble
         case WorkState.FAILED:

@@ -18,6 +18,7 @@ from headwater.reconcile.steering import Steering
 from headwater.reconcile.views import parameters
 
 Outputs = Callable[..., AsyncGenerator[tuple[str, bytes], None]]
+SSH_PORT = 22
 LIVENESS = 900.0
 """Seconds after which a pass that has not ended counts as stuck: its calls have deadlines."""
 
@@ -72,7 +73,7 @@ class Controller:
                     name=name,
                     driver=cloud.driver,
                     description=description,
-                    machines=len(listing.machines) if listing else 0,
+                    machines=self.loop.observer.count(name),
                     unknown=listing.unknown if listing else 0,
                     complete=bool(listing and listing.complete),
                     error=listing.error if listing else "",
@@ -126,16 +127,18 @@ class Controller:
         system = executor.exchange.system(name)
         if system is None:
             raise Refused(self._no_such(name))
-        wanted = instance if "." in instance else f"{instance}.1"
-        key = next((key for key in system.desired.instances if key.instance == wanted), None)
+        key = next((key for key in system.desired.instances if key.instance == instance), None)
         if key is None:
             known = ", ".join(key.instance for key in list(system.desired.instances)[:10])
             raise Refused(f"{name} has no instance {instance}; it has {known}")
         lead = system.leads.get(key)
         machine = executor.observer.machine(lead) if lead else None
         if machine is None or not machine.address or not machine.host_key:
-            raise Refused(f"{name}/{wanted} has no machine that answers yet")
-        known = f"[{machine.address}]:{machine.port} {machine.host_key}"
+            raise Refused(f"{name}/{instance} has no machine that answers yet")
+        # sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT": only other ports than 22 stand in brackets.
+        other = machine.port != SSH_PORT
+        name = f"[{machine.address}]:{machine.port}" if other else machine.address
+        known = f"{name} {machine.host_key}"
         return Login(
             address=machine.address,
             port=machine.port,

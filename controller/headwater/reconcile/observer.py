@@ -135,6 +135,10 @@ class Observer:
                 return f"the listing of cloud {cloud} is incomplete: {listing.error}"
         return ""
 
+    def count(self, cloud: str) -> int:
+        """How many machines of ours are known there."""
+        return len(self._account(cloud).machines)
+
     def listing(self, cloud: str) -> Listing | None:
         return self._account(cloud).listing
 

@@ -108,8 +108,7 @@ class Line:
         try:
             async with self._terms.logins:
                 connection = await login(reached, self.target, self._terms.key)
-                session = await start(connection, self._terms.bundle, self._on_message)
-            self._stand(session)
+                session = await start(connection, self._terms.bundle, self)
             yield session
         finally:
             self._session = None
@@ -119,7 +118,7 @@ class Line:
             else:
                 await _close(connection)
 
-    def _stand(self, session: AgentSession) -> None:
+    def on_greeting(self, session: AgentSession) -> None:
         """Hosts first: the recipes of the context may read them."""
         self._log("line.connected", "")
         self._emit(Connected(self.target.machine))
@@ -150,7 +149,7 @@ class Line:
                 Ended(machine, context.id, succeeded=False, reason="unstartable", words=words)
             )
 
-    def _on_message(self, message: wire.Message) -> None:
+    def on_message(self, message: wire.Message) -> None:
         """Raises ProtocolError."""
         match message["kind"]:
             case "request":

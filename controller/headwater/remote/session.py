@@ -1,8 +1,7 @@
 """One SSH session with the agent: the bootstrap's lines first, then the agent's messages."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import asyncssh
 
@@ -17,15 +16,24 @@ BOOT_PATIENCE = 60.0
 NOISE_LIMIT = 64 * 1024
 """Bytes that a login may print before our first line."""
 
-Received = Callable[[dict[str, object]], None]
+
+
+class Listener(Protocol):
+    """Whom a session tells, in the order of what it received."""
+
+    def on_greeting(self, session: "AgentSession") -> None:
+        """The agent is there: what is sent from now on reaches it."""
+
+    def on_message(self, message: dict[str, object]) -> None:
+        """Raises ProtocolError to end the session."""
 
 
 class AgentSession(asyncssh.SSHClientSession[bytes]):
     """Callbacks instead of streams: an idle line then costs no task and no buffer."""
 
-    def __init__(self, bundle: Bundle, received: Received) -> None:
+    def __init__(self, bundle: Bundle, listener: Listener) -> None:
         self._bundle = bundle
-        self._received = received
+        self._listener = listener
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._decoder: Decoder | None = None
         self._line = b""
@@ -106,8 +114,9 @@ class AgentSession(asyncssh.SSHClientSession[bytes]):
             if message.get("version") != protocol.VERSION:
                 raise ProtocolError(f"its first message is {message}")
             self._greeted.set_result(None)
+            self._listener.on_greeting(self)
             return
-        self._received(message)
+        self._listener.on_message(message)
 
     def _end(self, error: Exception) -> None:
         if not self._over.done():
@@ -117,10 +126,10 @@ class AgentSession(asyncssh.SSHClientSession[bytes]):
 
 
 async def start(
-    connection: asyncssh.SSHClientConnection, bundle: Bundle, received: Received
+    connection: asyncssh.SSHClientConnection, bundle: Bundle, listener: Listener
 ) -> AgentSession:
     """Raises Transient, Stalled."""
-    session = AgentSession(bundle, received)
+    session = AgentSession(bundle, listener)
     try:
         await connection.create_session(lambda: session, command(bundle), encoding=None)
     except (asyncssh.Error, OSError) as error:

@@ -60,6 +60,11 @@ _RULES: tuple[tuple[tuple[str, ...], type[HeadwaterError], str], ...] = (
     ),
     (("certificate",), Stalled, "its certificate is not trusted: install its authority's"),
     (
+        ("object not found",),
+        Stalled,
+        "is not whole, or not readable: check permissions; `git fsck` tells more",
+    ),
+    (
         (
             "could not find repository",
             "does not appear to be a git",

@@ -93,7 +93,8 @@ class GitSource:
         if directory is None:
             return
         if directory.exists():
-            git_directory(directory)
+            if (git_directory(directory) / "shallow").is_file():
+                raise Stalled(f"{directory}: a shallow clone: `git fetch --unshallow` completes it")
         elif self._snapshot is None:
             raise Stalled(f"{directory}: there is no such directory: check the repository's path")
         else:

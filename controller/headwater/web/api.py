@@ -94,7 +94,7 @@ class Api:
         deployment = self._found(request)
         query = request.query_params
         if instance := query.get("instance", ""):
-            _exists(instance, [i.instance for i in deployment.instances], "instance")
+            instance = _instance(instance, deployment)
         outputs = self.controller.outputs(
             deployment.name,
             instance,
@@ -104,8 +104,8 @@ class Api:
         return json_lines(texts(outputs), self.stop)
 
     async def _login(self, request: Request) -> Response:
-        deployment, instance = self._found(request), request.path_params["instance"]
-        _exists(instance, [i.instance for i in deployment.instances], "instance")
+        deployment = self._found(request)
+        instance = _instance(request.path_params["instance"], deployment)
         return JSONResponse(encode(self.controller.login(deployment.name, instance)))
 
     async def _retry(self, request: Request) -> Response:
@@ -121,6 +121,15 @@ class Api:
         by_name = {d.name: d for d in self.controller.status().deployments}
         _exists(name, list(by_name), "deployment")
         return by_name[name]
+
+
+def _instance(name: str, deployment: DeploymentStatus) -> str:
+    """The instance that is meant: a node alone means its first one."""
+    known = [i.instance for i in deployment.instances]
+    if f"{name}.1" in known:
+        return f"{name}.1"
+    _exists(name, known, "instance")
+    return name
 
 
 def _exists(name: str, known: list[str], kind: str) -> None:

@@ -8,7 +8,7 @@ SITE=$HOME/hello-world
 
 # A process id may have gone to another program since it was written down.
 is_server() {
-    [ -n "$1" ] && tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null | grep -q http.server
+    [ -r "/proc/$1/cmdline" ] && tr '\0' ' ' <"/proc/$1/cmdline" | grep -q http.server
 }
 
 mkdir -p "$SITE/www"

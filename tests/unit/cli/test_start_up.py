@@ -49,5 +49,5 @@ def test_the_summary_of_a_verb_is_found_without_its_module(verb: str):
 
 
 def test_wrong_usage_is_not_mistaken_for_an_answer():
-    assert run("wait").returncode == 64
+    assert run("params").returncode == 64
     assert run("no-such-verb").returncode == 64

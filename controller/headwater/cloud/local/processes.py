@@ -1,6 +1,7 @@
 """Processes of this host, found and ended by what they are, never by name alone."""
 
 import asyncio
+import contextlib
 import os
 import select
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _END_SECONDS = 10.0
+_EXEC_LOOKS, _EXEC_SECONDS = 200, 0.001
 
 
 def boot_id() -> str:
@@ -32,12 +34,22 @@ def start_time(pid: int) -> int | None:
     return None if state in "ZX" else int(rest[18])
 
 
+def in_group(group: int) -> list[int]:
+    """Every process of a process group."""
+    found = []
+    for pid in _pids() if _PROC.is_dir() else ():
+        with contextlib.suppress(OSError):
+            if os.getpgid(pid) == group:
+                found.append(pid)
+    return found or [group]
+
+
 def with_environment(entry: str) -> list[int]:
     """Every process of ours that was started with `entry` (`NAME=value`) in its environment."""
     if not _PROC.is_dir():
         return _with_environment_by_ps(entry)
     wanted = entry.encode()
-    return [pid for pid in _pids() if wanted in _entries(pid, "environ")]
+    return [pid for pid in _pids() if wanted in _environment(pid)]
 
 
 def with_argument(argument: str) -> list[int]:
@@ -49,7 +61,8 @@ def with_argument(argument: str) -> list[int]:
 def in_namespace(init: int) -> list[int]:
     """Every process of the process-id namespace of `init`, besides `init` itself."""
     wanted = _namespace(init)
-    return [pid for pid in _pids() if wanted and pid != init and _namespace(pid) == wanted]
+    found = [pid for pid in _pids() if wanted and pid != init and _namespace(pid) == wanted]
+    return [pid for pid in found if start_time(pid) is not None]
 
 
 def end_all(find: Callable[[], list[int]]) -> None:
@@ -126,6 +139,24 @@ def when_gone(pid: int, done: Callable[[], None]) -> None:
 
 def _pids() -> list[int]:
     return [int(entry.name) for entry in os.scandir(_PROC) if entry.name.isdecimal()]
+
+
+def _environment(pid: int) -> list[bytes]:
+    """In the middle of its exec a process shows none, and must not be overlooked for that."""
+    for _ in range(_EXEC_LOOKS):
+        entries = _entries(pid, "environ")
+        if any(entries) or any(_entries(pid, "cmdline")) or not _has_memory(pid):
+            return entries
+        time.sleep(_EXEC_SECONDS)
+    return []
+
+
+def _has_memory(pid: int) -> bool:
+    """Neither a zombie nor a part of the kernel."""
+    try:
+        return not (_PROC / str(pid) / "statm").read_text().startswith("0 ")
+    except OSError:
+        return False
 
 
 def _entries(pid: int, file: str) -> list[bytes]:

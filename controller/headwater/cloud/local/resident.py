@@ -88,7 +88,7 @@ class Resident:
         keys = self._layout.home(self.record.id) / ".ssh/authorized_keys"
         keys.parent.mkdir(mode=0o700)
         keys.touch(mode=0o600)
-        keys.write_text(self.record.authorized_keys)
+        keys.write_text(f"{self.record.authorized_keys}\n")
 
     async def _power_on(self) -> None:
         place = self._level.reserve(self.record, self._taken())

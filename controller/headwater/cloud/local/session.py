@@ -49,6 +49,8 @@ class Session(asyncssh.SSHServerSession[bytes]):
         self._returncode: int | None = None
         self._outputs: dict[int, int | None] = {}
         self._input = -1
+        self._held_open = -1
+        self._enters = False
         self._pending = bytearray()
         self._input_ended = False
 
@@ -75,6 +77,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
     def session_started(self) -> None:
         shell = ["/bin/sh", "-l"] if self._command is None else ["/bin/sh", "-c", self._command]
         command = self._prepare(shell)
+        self._enters = command.enters
         command.environment.update(self._client_environment())
         try:
             if self._terminal is None:
@@ -151,6 +154,8 @@ class Session(asyncssh.SSHServerSession[bytes]):
 
     def _start_on_terminal(self, command: Command, terminal: _Terminal) -> None:
         ours, theirs = pty.openpty()
+        # Until the program ends: a terminal that nobody holds open looks like one that has ended.
+        self._held_open = theirs
         self._outputs = {ours: None}
         _resize(ours, terminal.size)
         try:
@@ -167,9 +172,8 @@ class Session(asyncssh.SSHServerSession[bytes]):
             self._input = os.dup(ours)
         except OSError:
             self._close_output(ours)
+            self._close_terminal()
             raise
-        finally:
-            os.close(theirs)
 
     def _feed(self) -> None:
         try:
@@ -206,6 +210,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
     def _ended(self, returncode: int) -> None:
         self._returncode = returncode
         if self._terminal is not None:
+            self._close_terminal()
             self._loop.call_later(_TERMINAL_LINGER, self._hang_up)
         self._finish()
 
@@ -225,10 +230,13 @@ class Session(asyncssh.SSHServerSession[bytes]):
             self._channel.exit(self._returncode)
 
     def _send(self, name: str) -> None:
-        """To the whole process group: what enters a machine and what runs in it."""
+        """To the program's process group, like sshd; not to what only leads into the machine."""
         number = getattr(signal, f"SIG{name}", None)
-        if self._child is not None and self._returncode is None and number is not None:
-            os.killpg(self._child.pid, number)
+        if self._child is None or self._returncode is not None or number is None:
+            return
+        for pid in processes.in_group(self._child.pid):
+            if pid != self._child.pid or not self._enters:
+                processes.send(pid, number)
 
     def _close_input(self) -> None:
         self._pending.clear()
@@ -236,6 +244,11 @@ class Session(asyncssh.SSHServerSession[bytes]):
             self._loop.remove_writer(self._input)
             os.close(self._input)
             self._input = -1
+
+    def _close_terminal(self) -> None:
+        if self._held_open >= 0:
+            os.close(self._held_open)
+            self._held_open = -1
 
     def _close_output(self, descriptor: int) -> None:
         self._loop.remove_reader(descriptor)

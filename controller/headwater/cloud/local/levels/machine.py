@@ -84,7 +84,7 @@ class MachineLevel:
         if record.holder is None:
             raise ValueError(f"machine {record.id} was not started")
         entered = holder.enter(record.holder, _ENTER, [*_WITHOUT, *argv])
-        return Command(entered, login_environment("/root"))
+        return Command(entered, login_environment("/root"), enters=True)
 
     def alive(self, record: Record) -> bool:
         return record.holder is not None and holder.alive(record.holder)

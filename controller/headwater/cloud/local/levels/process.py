@@ -5,7 +5,7 @@ import socket
 from collections.abc import Collection, Sequence
 
 from headwater.cloud.local import processes
-from headwater.cloud.local.addresses import bind_loopback
+from headwater.cloud.local.addresses import listen_on_loopback
 from headwater.cloud.local.layout import Layout
 from headwater.cloud.local.levels.shape import SEARCH_PATH, Command, Place, login_environment
 from headwater.cloud.local.record import Record
@@ -21,7 +21,7 @@ class ProcessLevel:
         self._layout = layout
 
     def reserve(self, record: Record, taken: Collection[str]) -> Place:
-        listener = bind_loopback(self._layout.root, record.address, taken)
+        listener = listen_on_loopback(self._layout.root, record.address, taken)
         address, port = listener.getsockname()
         return Place(address, port, listener)
 

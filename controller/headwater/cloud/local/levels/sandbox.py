@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from headwater.cloud.local import processes
-from headwater.cloud.local.addresses import bind_loopback
+from headwater.cloud.local.addresses import listen_on_loopback
 from headwater.cloud.local.layout import Layout
 from headwater.cloud.local.levels import holder
 from headwater.cloud.local.levels.shape import Command, Place, login_environment
@@ -44,7 +44,7 @@ class SandboxLevel:
         self._layout = layout
 
     def reserve(self, record: Record, taken: Collection[str]) -> Place:
-        listener = bind_loopback(self._layout.root, record.address, taken)
+        listener = listen_on_loopback(self._layout.root, record.address, taken)
         address, port = listener.getsockname()
         return Place(address, port, listener)
 
@@ -78,7 +78,8 @@ class SandboxLevel:
     def command(self, record: Record, argv: Sequence[str]) -> Command:
         if record.holder is None:
             raise ValueError(f"machine {record.id} was not started")
-        return Command(holder.enter(record.holder, _ENTER, argv), login_environment("/root"))
+        entered = holder.enter(record.holder, _ENTER, argv)
+        return Command(entered, login_environment("/root"), enters=True)
 
     def alive(self, record: Record) -> bool:
         return record.holder is not None and holder.alive(record.holder)

@@ -22,6 +22,8 @@ class Command:
     argv: Sequence[str]
     environment: dict[str, str]
     folder: Path | None = None
+    enters: bool = False
+    """The process that is started only leads into the machine, where the program is its child."""
 
 
 @dataclass(frozen=True, slots=True)

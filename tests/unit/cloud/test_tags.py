@@ -1,0 +1,48 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headwater.cloud.tags import INDEX, INSTALLATION, from_metadata, to_metadata
+from headwater.topology.keys import InstanceKey
+from headwater.topology.machines import Tags
+
+names = st.text(min_size=1)
+tags = st.builds(
+    Tags,
+    installation=names,
+    key=st.builds(InstanceKey, names, names, st.integers(1, 10**6)),
+    incarnation=st.integers(0, 10**6),
+    machine_digest=st.text(),
+    revision=st.text(),
+)
+EXAMPLE = to_metadata(Tags("ours", InstanceKey("hello", "web", 1), 1, "digest", "revision"))
+
+
+@given(tags)
+def test_tags_come_back_as_they_went(written: Tags) -> None:
+    assert from_metadata(to_metadata(written), written.installation) == written
+
+
+@given(tags, names)
+def test_another_installations_machine_is_not_ours(written: Tags, installation: str) -> None:
+    if installation != written.installation:
+        assert from_metadata(to_metadata(written), installation) is None
+
+
+def test_further_tags_change_nothing() -> None:
+    assert from_metadata(EXAMPLE | {"owner": "ada"}, "ours") is not None
+
+
+@pytest.mark.parametrize("missing", [key for key in EXAMPLE if key != INSTALLATION])
+def test_a_machine_that_lacks_one_of_our_tags_is_unknown(missing: str) -> None:
+    assert from_metadata({k: v for k, v in EXAMPLE.items() if k != missing}, "ours") is None
+
+
+@pytest.mark.parametrize("index", ["0", "-1", "01", "1.0", "one", "", "٣", "1 ", "9" * 30, 1, None])
+def test_an_index_that_we_never_wrote_is_unknown(index: object) -> None:
+    assert from_metadata(EXAMPLE | {INDEX: index}, "ours") is None
+
+
+@given(st.dictionaries(st.sampled_from([*EXAMPLE, "x"]), st.none() | st.text() | st.integers()))
+def test_any_metadata_is_ours_or_unknown(metadata: dict[str, object]) -> None:
+    from_metadata({INSTALLATION: "ours", **metadata}, "ours")
