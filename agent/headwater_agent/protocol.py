@@ -121,9 +121,26 @@ def output(context: str, offset: int, content: bytes) -> "dict[str, object]":
     return {"kind": "output", "context": context, "offset": offset, "content": encoded}
 
 
-def ended(context: str, outcome: "dict[str, object]") -> "dict[str, object]":
-    """`outcome` has succeeded, step, exit_code, reason, words, seconds."""
-    return dict(outcome, kind="ended", context=context)
+def ended(
+    *,
+    context: str,
+    succeeded: bool,
+    step: str,
+    exit_code: "int | None",
+    reason: str,
+    words: str,
+    seconds: float,
+) -> "dict[str, object]":
+    return {
+        "kind": "ended",
+        "context": context,
+        "succeeded": succeeded,
+        "step": step,
+        "exit_code": exit_code,
+        "reason": reason,
+        "words": words,
+        "seconds": seconds,
+    }
 
 
 def request(

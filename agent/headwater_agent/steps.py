@@ -4,6 +4,10 @@ import os
 
 from headwater_agent.journal import replace
 
+TYPE_CHECKING = False  # the real one lives in `typing`, which is slow to import
+if TYPE_CHECKING:
+    from typing import Any
+
 # The first one that exists is the machine's own. Locks are waited for: a machine that has just
 # booted often updates itself. One call for all packages, after one update where indexes age.
 LOCK = "-o DPkg::Lock::Timeout=300"
@@ -25,10 +29,10 @@ class Unstartable(Exception):  # the reason's word
     """The step cannot begin: its text says why, for people."""
 
 
-def prepare(directory: str, position: int, step: "dict[str, object]", path: str) -> str:
+def prepare(directory: str, position: int, step: "dict[str, Any]", path: str) -> str:
     """Write the step's program below `directory`; its path. Raises Unstartable."""
-    packages = [str(name) for name in step["packages"] or ()]  # type: ignore[attr-defined]
-    script = _installation(packages, path) if packages else str(step["script"])
+    packages = step["packages"]
+    script = _installation(packages, path) if packages else step["script"]
     if not script.startswith("#!"):
         raise Unstartable("the script does not begin with a #! line")
     program = "%s/%d-%s" % (directory, position, step_name(step))
@@ -36,8 +40,8 @@ def prepare(directory: str, position: int, step: "dict[str, object]", path: str)
     return program
 
 
-def step_name(step: "dict[str, object]") -> str:
-    return "".join(c if c.isalnum() or c in "-_" else "-" for c in str(step["name"]))[:64]
+def step_name(step: "dict[str, Any]") -> str:
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in step["name"])[:64]
 
 
 def why_not(program: str, error: OSError) -> str:

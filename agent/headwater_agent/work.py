@@ -67,7 +67,7 @@ class Work:
         return self.active.position, str(steps[self.active.position]["name"])
 
     def want(self, document: "dict[str, Any]") -> None:
-        """Turn to this context at the end of the step that runs. Raises OSError, KeyError."""
+        """Turn to this context at the end of the step that runs. Raises OSError."""
         wanted = self._journal(str(document["id"]))
         wanted.adopt(document)
         if wanted.directory != (self.wanted.directory if self.wanted else ""):
@@ -206,6 +206,26 @@ class Work:
         logs = sorted((log for log in logs if os.path.exists(log)), key=os.path.getmtime)
         for log in logs[:-LOGS_KEPT]:
             os.unlink(log)
+
+
+def document_of(message: "dict[str, Any]") -> "dict[str, Any]":
+    """The context of a message: what is kept of it must never surprise a later daemon.
+
+    Raises LookupError, TypeError, ValueError.
+    """
+    return {
+        "id": str(message["id"]),
+        "steps": [
+            {
+                "name": str(step["name"]),
+                "script": str(step["script"]),
+                "packages": [str(name) for name in step["packages"]],
+            }
+            for step in message["steps"]
+        ],
+        "environment": [[str(name), str(value)] for name, value in message["environment"]],
+        "timeout": float(message["timeout"]),
+    }
 
 
 def _lives(journal: Journal, position: int) -> bool:

@@ -12,6 +12,7 @@ from headwater.errors import Refused
 from headwater.manifests.resolved import Catalog
 from headwater.planning.planner import Plan, plan
 from headwater.planning.problems import problems
+from headwater.planning.quota import room
 from headwater.planning.records import Run
 from headwater.planning.situation import Situation
 from headwater.reconcile.exchange import Exchange
@@ -51,8 +52,8 @@ async def preview(settings: Settings, revision: str | None, name: str | None) ->
         await observer.refresh(catalog.clouds)
         desired = {n: expand(resolved) for n, resolved in catalog.deployments.items()}
         names = _names(catalog, desired, observer, name)
-        world = _World(gateway, ledger, observer, Exchange(ledger, now))
-        situations = [world.situation(n, desired.get(n), catalog.revision) for n in names]
+        world = _World(gateway, ledger, observer, Exchange(ledger, now), catalog)
+        situations = [world.situation(n, desired.get(n)) for n in names]
     errors = tuple(str(d) for d in catalog.diagnostics)
     return Preview(tuple(plan(s) for s in situations), errors)
 
@@ -83,8 +84,9 @@ class _World:
     ledger: Ledger
     observer: Observer
     exchange: Exchange
+    catalog: Catalog
 
-    def situation(self, name: str, desired: Desired | None, revision: str) -> Situation:
+    def situation(self, name: str, desired: Desired | None) -> Situation:
         machines = self.observer.machines(name)
         if desired is not None:
             self.exchange.want(desired)
@@ -97,13 +99,14 @@ class _World:
             deployment=name,
             desired=desired,
             machines=machines,
-            run=_next_run(self.ledger.runs.get(name), desired, revision),
+            run=_next_run(self.ledger.runs.get(name), desired, self.catalog.revision),
             now=now(),
             incomplete=self.observer.incomplete(clouds),
             records={machine: record for machine, record in records.items() if record},
             inputs=self.exchange.inputs(name),
             incarnations=self.ledger.incarnations(name),
             problems=problems(desired, self.gateway.capabilities) if desired else (),
+            room=room(self.catalog, self.observer.count),
         )
 
 

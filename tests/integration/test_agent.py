@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from harness.agent_line import AgentLine, eventually, is_alive, machine_in
-from headwater.remote.bootstrap import command
+from headwater.remote.bootstrap import LOGIN, command
 from headwater.remote.bundle import bundle
 from headwater_agent import protocol
 from headwater_agent.log import LIMIT, MARK
@@ -349,6 +350,39 @@ def test_a_context_that_was_left_goes_on_where_it_stood(machine):
     assert (machine.root / "runs").read_text() == "1\n2\n"
 
 
+def test_a_step_that_was_found_running_is_followed(machine):
+    line = machine.attach()
+    line.run(
+        "c1", f"#!/bin/sh\nuntil [ -e {machine.root}/go ]; do sleep 0.01; done; echo a; sleep 600"
+    )
+    line.receive("started")
+    machine.kill_daemon()
+    again = machine.attach()
+    again.run("c1")
+    (machine.root / "go").touch()
+    assert protocol.content_of(again.receive("output", offset=0)) == b"a\n"
+    again.send(protocol.stop("enough"))
+    assert again.ended("c1")["reason"] == "aborted"
+
+
+def test_a_login_that_is_not_root_becomes_it_where_it_may(tmp_path):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "id").write_text("#!/bin/sh\necho 1000\n")
+    (programs / "sudo").write_text(
+        '#!/bin/sh\nwhile [ "${1#-}" != "$1" ]; do shift; done\nHOME=/root exec "$@"\n'
+    )
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    told = subprocess.run(
+        ["/bin/sh", "-c", LOGIN.format(script=shlex.quote('echo "$HOME $HEADWATER_LOGIN_HOME"'))],
+        env={"PATH": f"{programs}:/usr/bin:/bin", "HOME": "/home/debian"},
+        capture_output=True,
+        check=True,
+    )
+    assert told.stdout == b"/root /home/debian\n"
+
+
 # Deadlines.
 
 
@@ -416,9 +450,13 @@ def test_a_line_that_is_no_message_closes_the_line_only(machine):
     line._write(b"rubbish\n")
     assert line.is_closed()
     again = machine.attach()
+    again.send({"kind": "context", "id": "c0", "steps": 5})
+    assert again.is_closed()
+    again = machine.attach()
     again.run("c1", "#!/bin/sh\n")
     assert again.ended("c1")["succeeded"]
     assert machine.daemon == daemon
+    assert [entry.name for entry in (machine.home / "contexts").iterdir()] == ["c1"]
 
 
 def test_an_id_cannot_leave_the_journal(machine):

@@ -164,6 +164,16 @@ async def test_a_path_with_blanks_works(tmp_path: Path) -> None:
         assert await output(cloud.create(), "echo here") == "here"
 
 
+def test_machines_whose_directory_is_deleted_end_with_their_host(any_cloud: LocalCloud) -> None:
+    tree = str(any_cloud.tree(any_cloud.create()))
+
+    shutil.rmtree(any_cloud.directory, ignore_errors=True)
+
+    wait_until(lambda: not hosts_of(any_cloud.directory), "the host ends")
+    assert processes.with_argument(tree) == []
+    assert not any_cloud.directory.exists()
+
+
 def test_a_host_that_is_told_to_end_leaves_its_machines(cloud: LocalCloud) -> None:
     node, pid = cloud.create(), cloud.host_pid
     assert pid is not None

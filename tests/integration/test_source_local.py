@@ -262,6 +262,20 @@ async def test_a_broken_mirror_is_made_anew(repository: GitRepository, tmp_path:
     assert (await fetch(repository.directory, tmp_path / "mirror")).revision == revision
 
 
+async def test_a_mirror_that_lost_objects_is_made_anew(
+    repository: GitRepository, tmp_path: Path
+) -> None:
+    revision = repository.commit({"a.toml": "a = 1\n"})
+    commit = repository.git("cat-file", "commit", revision) + "\n"
+    mirror = GitRepository(tmp_path / "mirror", "--bare")
+    mirror.git("hash-object", "-w", "-t", "commit", "--literally", "--stdin", text=commit)
+    mirror.git("update-ref", "refs/heads/main", revision)
+
+    with pytest.raises(Transient, match="made anew"):
+        await fetch(repository.directory, mirror.directory)
+    assert (await fetch(repository.directory, mirror.directory)).revision == revision
+
+
 async def test_a_mirror_never_replaces_something_else(
     repository: GitRepository, tmp_path: Path
 ) -> None:

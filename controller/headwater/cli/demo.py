@@ -21,22 +21,18 @@ SHARED = ("clouds", "images", "components", SHOWN)
 DEADLINE = 120.0
 """Seconds for hello-world; it takes a few."""
 
-NEXT = """\
-What to try next, in another shell:
-
-  export HEADWATER_STATE={state}
-  headwater status                            # what is there
-  headwater status {shown} --watch            # ... and what becomes of it
-  headwater ssh {shown} apache1 -- hostname   # onto a machine
-  headwater local kill {victim}   # a machine dies: watch it come back
-
-  cd {repository}
-  sed -i 's/^component = "testclient"/&\\nreplicas = 3/' {manifest}
-  git commit -qam 'Three clients'             # scale it by a commit
-  echo 'replica = 3' >> {manifest}
-  git commit -qam 'Break it'                  # a mistake: what runs goes on
-  git log --notes=headwater                   # the answers, on the commits
-"""
+NEXT = (
+    ("export PATH={programs}:$PATH HEADWATER_STATE={state}", ""),
+    ("headwater status {shown} --watch", "what is there, and what becomes of it"),
+    ("headwater ssh {shown} apache1 -- hostname", "onto a machine"),
+    ("headwater local kill {victim}", "a machine dies: watch it come back"),
+    ("cd {repository}", ""),
+    ("sed -i 's/^component = \"testclient\"/&\\nreplicas = 3/' {manifest}", ""),
+    ("git commit -qam 'Three clients'", "scale it by a commit"),
+    ("echo 'replica = 3' >> {manifest}", ""),
+    ("git commit -qam 'Break it'", "a mistake: what runs goes on"),
+    ("git log --notes=headwater", "the answers, on the commits"),
+)
 
 
 @click.command()
@@ -108,20 +104,26 @@ def _show(running: "Running", repository: Path, state: Path) -> None:
 
     status = running.controller.status()
     shown = next(d for d in status.deployments if d.name == SHOWN)
-    show(tables.instances(shown), tables.parameters(running.controller.parameters(SHOWN)))
-    show(tables.clouds(status))
-    manifest = next((repository / SHOWN).glob("deployment*.toml"), repository / SHOWN)
-    victim = next(i.machine for i in shown.instances)
-    click.echo()
-    click.echo(
-        NEXT.format(
-            state=state,
-            shown=SHOWN,
-            victim=victim,
-            repository=repository,
-            manifest=manifest.relative_to(repository),
-        )
+    show(
+        tables.instances(shown),
+        tables.parameters(running.controller.parameters(SHOWN)),
+        tables.clouds(status),
     )
+    manifest = repository / SHOWN / "deployment.toml"
+    victim = next(i.machine for i in shown.instances)
+    names = {
+        "programs": Path(sys.argv[0]).absolute().parent,
+        "state": state,
+        "shown": SHOWN,
+        "victim": victim,
+        "repository": repository,
+        "manifest": manifest.relative_to(repository),
+    }
+    click.echo("\nWhat to try next, in another shell:\n")
+    for command, why in NEXT:
+        line = command.format_map(names)
+        click.echo(f"  {line:<46}  # {why}" if why else f"  {line}")
+    click.echo()
 
 
 async def _clean_up(running: "Running") -> None:

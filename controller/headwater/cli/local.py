@@ -118,7 +118,7 @@ def _client(state: Path) -> "HostClient":
 
 
 def _directory(state: Path) -> Path:
-    return (state / "local").absolute()
+    return (state / "local").resolve()
 
 
 def _listing(client: "HostClient") -> tuple[list[dict[str, Any]], list[str]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from headwater.planning.actions import Action, Contextualise, Create, Terminate
 from headwater.planning.budget import Budget, budget
+from headwater.planning.quota import within
 from headwater.planning.records import WorkState
 from headwater.planning.seats import MACHINE_CHANGED, Seat, seats, staleness
 from headwater.planning.situation import Situation
@@ -19,6 +20,8 @@ class Plan:
     actions: tuple[Action, ...]
     held: tuple[str, ...] = ()
     """What is wanted and not done now, each with its reason."""
+    short: tuple[str, ...] = ()
+    """What no cloud has room for: a person must make some."""
 
     @property
     def digest(self) -> str:
@@ -50,7 +53,8 @@ def _finish(situation: Situation, actions: list[Action], held: list[str]) -> Pla
         if len(kept) < len(actions):
             held = [*held, f"nothing is created or deleted: {situation.incomplete}"]
         actions = kept
-    return Plan(situation.deployment, tuple(sorted(actions, key=_order)), tuple(held))
+    fitting, short = within(sorted(actions, key=_order), situation.room)
+    return Plan(situation.deployment, tuple(fitting), tuple(held), short)
 
 
 def _all_of(situation: Situation) -> list[Action]:

@@ -68,8 +68,8 @@ def summary(plans: Sequence[Plan]) -> str:
 
 def as_text(plans: Sequence[Plan]) -> str:
     """For a terminal; a plan without changes is one line."""
-    blocks = [_block(plan) for plan in plans if plan.actions or plan.held]
-    unchanged = sum(not (plan.actions or plan.held) for plan in plans)
+    blocks = [_block(plan) for plan in plans if plan.actions or plan.held or plan.short]
+    unchanged = sum(not (plan.actions or plan.held or plan.short) for plan in plans)
     tail = f"Plan: {summary(plans)}" + (f", {unchanged} unchanged" if unchanged else "")
     if not blocks:
         tail = f"No changes: {unchanged} deployments are as the manifests say."
@@ -84,7 +84,7 @@ def _block(plan: Plan) -> str:
         f"  {SYMBOLS[line.kind]} {line.instance:<{width}}  {line.detail}  # {line.reason}"
         for line in every
     ]
-    rows += [f"  ! {held}" for held in plan.held]
+    rows += [f"  ! {held}" for held in (*plan.held, *plan.short)]
     return "\n".join(rows)
 
 
@@ -92,7 +92,7 @@ def as_markdown(plans: Sequence[Plan]) -> str:
     """For a pull request: one table per changed deployment."""
     parts = [f"**Plan: {summary(plans)}**"]
     for plan in plans:
-        if not (plan.actions or plan.held):
+        if not (plan.actions or plan.held or plan.short):
             continue
         parts.append(f"### {plan.deployment}\n\nDigest `{plan.digest}`")
         every = lines(plan)
@@ -103,7 +103,7 @@ def as_markdown(plans: Sequence[Plan]) -> str:
                 for line in every
             ]
             parts.append("\n".join(rows))
-        parts += [f"> {held}" for held in plan.held]
+        parts += [f"> {held}" for held in (*plan.held, *plan.short)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -115,7 +115,7 @@ def as_document(plans: Sequence[Plan]) -> dict[str, object]:
             {
                 "name": plan.deployment,
                 "digest": plan.digest,
-                "held": list(plan.held),
+                "held": [*plan.held, *plan.short],
                 "actions": [
                     {
                         "kind": line.kind,

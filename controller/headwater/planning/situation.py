@@ -30,3 +30,5 @@ class Situation:
     """The highest incarnation ever given out."""
     problems: tuple[str, ...] = ()
     """What the clouds cannot do of what the manifest asks."""
+    room: Mapping[str, int] = field(default_factory=dict)
+    """How many more machines each cloud with a quota may hold."""

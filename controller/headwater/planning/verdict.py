@@ -95,7 +95,7 @@ def assess(situation: Situation, plan: Plan) -> DeploymentStatus:
         started=situation.run.started,
         ended=situation.run.ended,
         instances=(*instances, *rest),
-        diagnostics=plan.held,
+        diagnostics=(*plan.held, *plan.short),
     )
 
 
@@ -160,6 +160,8 @@ def _conditions(
         return _stalled("Unsupported", "; ".join(situation.problems))
     if situation.run.abort:
         return _stalled("RunFailed", situation.run.abort)
+    if plan.short and not plan.actions:
+        return _stalled("QuotaExceeded", "; ".join(plan.short))
     if situation.desired is None:
         busy = f"{len(situation.machines)} machines to remove"
         return _progressing("Removing", busy) if situation.machines else ()

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -68,24 +69,30 @@ class Executor:
         if not actions:
             return []
         orders = [self.order(action, run.revision) for action in actions]
-        answers: Sequence[Machine | Exception]
+        places = Counter(order.spec.cloud for order in orders)
+        self.observer.expect_new(places)
+        try:
+            answers = await self._ask(orders)
+        finally:
+            self.observer.expect_new({cloud: -count for cloud, count in places.items()})
+        self.ledger.saw(deployment, [answer for answer in answers if isinstance(answer, Machine)])
+        return [self._made(action, answer) for action, answer in zip(actions, answers, strict=True)]
+
+    async def _ask(self, orders: Sequence[CreateOrder]) -> Sequence[Machine | Exception]:
         try:
             async with asyncio.timeout(CALL_DEADLINE):
-                answers = await self.clouds.create(orders)
+                return await self.clouds.create(orders)
         except TimeoutError:
             late = Transient(f"no answer to a create within {CALL_DEADLINE:.0f} s")
-            return [Outcome(action, late) for action in actions]
-        outcomes = []
-        self.ledger.saw(deployment, [answer for answer in answers if isinstance(answer, Machine)])
-        for action, answer in zip(actions, answers, strict=True):
-            if isinstance(answer, Machine):
-                self.observer.created(answer)
-                outcomes.append(Outcome(action))
-            elif isinstance(answer, HeadwaterError):
-                outcomes.append(Outcome(action, answer))
-            else:
-                raise answer
-        return outcomes
+            return [late for _ in orders]
+
+    def _made(self, action: Create, answer: Machine | Exception) -> Outcome:
+        if isinstance(answer, HeadwaterError):
+            return Outcome(action, answer)
+        if isinstance(answer, Exception):
+            raise answer
+        self.observer.created(answer)
+        return Outcome(action)
 
     def order(self, action: Create, revision: str) -> CreateOrder:
         """The same name and token at every attempt, so that a repeated order makes nothing new."""

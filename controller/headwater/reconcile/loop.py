@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from headwater.errors import HeadwaterError
-from headwater.manifests.resolved import Catalog
+from headwater.manifests.resolved import Catalog, ResolvedCloud
 from headwater.manifests.snapshot import Snapshot
 from headwater.planning.events import Event, RevisionRead, SourceFailed, StatusChanged
 from headwater.reconcile.agenda import Priority
@@ -39,6 +39,8 @@ class Loop:
     """Seconds between two listings of the clouds while nothing happens."""
     source_error: str = ""
     _last: Snapshot | None = None
+    _known: dict[str, ResolvedCloud] = field(default_factory=dict)
+    """The clouds of the manifests, and those without one that still hold machines of ours."""
     _read_once: asyncio.Event = field(default_factory=asyncio.Event)
     _suspicion: asyncio.Event = field(default_factory=asyncio.Event)
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -89,8 +91,10 @@ class Loop:
 
     async def _take(self, snapshot: Snapshot, catalog: Catalog, began: float) -> None:
         ledger = self.reconciler.executor.ledger
-        await self.clouds.configure(catalog.clouds)
-        unseen = [cloud for cloud in catalog.clouds if self.observer.listing(cloud) is None]
+        kept = {name: cloud for name, cloud in self._known.items() if self.observer.count(name)}
+        self._known = {**kept, **catalog.clouds}
+        await self.clouds.configure(self._known)
+        unseen = [cloud for cloud in self._known if self.observer.listing(cloud) is None]
         seen = await self.observer.refresh(unseen) if unseen else set()
         first = self._last is None
         # From here on without a pause: no pass sees the revision before its answers are begun.

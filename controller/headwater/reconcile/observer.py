@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from headwater.planning.events import CloudListed
@@ -17,6 +17,8 @@ class _Account:
     machines: dict[MachineId, Machine] = field(default_factory=dict)
     missed: dict[MachineId, InstanceKey] = field(default_factory=dict)
     """Absent from the last complete listing, for the first time."""
+    expected: int = 0
+    """Machines that are being made."""
 
 
 class Observer:
@@ -136,8 +138,14 @@ class Observer:
         return ""
 
     def count(self, cloud: str) -> int:
-        """How many machines of ours are known there."""
-        return len(self._account(cloud).machines)
+        """How many machines of ours are known there, those that are being made included."""
+        account = self._account(cloud)
+        return len(account.machines) + account.expected
+
+    def expect_new(self, clouds: Mapping[str, int]) -> None:
+        """So many machines are about to be made; negative numbers take that back."""
+        for cloud, number in clouds.items():
+            self._account(cloud).expected += number
 
     def listing(self, cloud: str) -> Listing | None:
         return self._account(cloud).listing

@@ -8,6 +8,7 @@ from headwater.errors import HeadwaterError, Stalled, Throttled
 from headwater.planning.events import PassEnded, RunEnded, StatusChanged
 from headwater.planning.planner import Plan, plan
 from headwater.planning.problems import problems
+from headwater.planning.quota import room
 from headwater.planning.records import Run, WorkState
 from headwater.planning.seats import seats
 from headwater.planning.situation import Situation
@@ -20,6 +21,8 @@ from headwater.topology.desired import Desired
 
 KEPT_OUTCOMES = 10
 LIMBO_DELAY = 1.0
+ROOM_DELAY = 30.0
+"""Seconds until a cloud that was full is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class Reconciler:
             inputs=executor.exchange.inputs(name),
             incarnations=ledger.incarnations(name),
             problems=problems(desired, executor.clouds.capabilities) if desired else (),
+            room=room(self.wanted.catalog, observer.count),
         )
 
     def abort(self, situation: Situation, reason: str) -> Situation:
@@ -197,6 +201,8 @@ def _next(situation: Situation, done: Plan, rest: Plan, errors: list[HeadwaterEr
         return Next("changed", 0.0)
     if situation.limbo:
         return Next("waiting", LIMBO_DELAY)
+    if rest.short:
+        return Next("waiting", ROOM_DELAY)
     limits = [limit for s in seats(situation).values() if (limit := deadline(s, situation))]
     left = (min(limits) - situation.now).total_seconds() if limits else 0.0
     again = max(0.0, left) if limits and not situation.run.abort else None

@@ -12,6 +12,9 @@ from headwater.remote.keys import login_key
 from headwater.remote.line import Line, Terms
 from headwater.topology.context import Context, Host, Target
 from headwater.topology.keys import MachineId
+from headwater_agent.protocol import ProtocolError
+
+logger = logging.getLogger("headwater.remote")
 
 GATHER = 0.05
 """Seconds in which changes of a hosts file become one message."""
@@ -59,10 +62,13 @@ class Lines:
 
     async def run(self) -> None:
         """Keep the lines until cancelled."""
-        async with asyncio.TaskGroup() as self._group:
-            for line in self._lines.values():
-                self._start(line)
-            await asyncio.Event().wait()
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                for line in self._lines.values():
+                    self._start(line)
+                await asyncio.Event().wait()
+        finally:
+            self._group = None
 
     def contextualise(self, target: Target, context: Context) -> None:
         """Keep a line to the machine and have its agent run the context, once.
@@ -80,11 +86,13 @@ class Lines:
             self._start(line)
 
     def tell_hosts(self, deployment: str, hosts: Sequence[Host]) -> None:
-        """The hosts file of every machine of the deployment, now and on later lines.
-
-        Raises ProtocolError when it is larger than one message may be (some 10,000 hosts).
-        """
-        line = wire.hosts_line(hosts)
+        """The hosts file of every machine of the deployment, now and on later lines."""
+        try:
+            line = wire.hosts_line(hosts)
+        except ProtocolError as error:  # some 10,000 hosts
+            extra = {"deployment": deployment, "reason": str(error)}
+            logger.error("hosts.refused", extra=extra)  # noqa: TRY400  # no bug: no traceback
+            return
         if line == self._hosts.get(deployment):
             return
         self._hosts[deployment] = line

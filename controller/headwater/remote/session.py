@@ -17,7 +17,6 @@ NOISE_LIMIT = 64 * 1024
 """Bytes that a login may print before our first line."""
 
 
-
 class Listener(Protocol):
     """Whom a session tells, in the order of what it received."""
 

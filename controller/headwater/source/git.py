@@ -11,8 +11,7 @@ import pygit2
 from headwater.errors import Refused, Stalled, Transient
 from headwater.manifests.snapshot import Snapshot
 from headwater.source.address import SshLogin
-from headwater.source.faults import explain
-from headwater.source.repositories import git_directory, open_repository
+from headwater.source.repositories import discard_mirror, git_directory, open_repository
 from headwater.source.trees import TreeReader
 from headwater.source.upstream import Upstream, open_upstream
 from headwater.source.watch import Watch
@@ -70,13 +69,14 @@ class GitSource:
         return self._watch.changes()
 
     def _fetch(self) -> Snapshot:
+        self._look_at_directory()
         try:
             return self._read()
-        except pygit2.GitError as e:
-            raise explain(e, str(self.upstream.mirror)) from e
+        except (pygit2.GitError, KeyError, ValueError, OSError) as e:
+            discard_mirror(self.upstream.mirror)
+            raise Transient(f"{self.upstream.mirror}: broken, and made anew ({e})") from e
 
     def _read(self) -> Snapshot:
-        self._look_at_directory()
         reference = f"refs/heads/{self._branch}"
         repository = self.upstream.fetch(f"+{reference}:{reference}")
         if reference not in repository.references:
@@ -92,7 +92,7 @@ class GitSource:
         directory = self.upstream.address.directory
         if directory is None:
             return
-        if directory.exists():
+        if _exists(directory):
             if (git_directory(directory) / "shallow").is_file():
                 raise Stalled(f"{directory}: a shallow clone: `git fetch --unshallow` completes it")
         elif self._snapshot is None:
@@ -119,6 +119,13 @@ class GitSource:
                 f" at {str(tip.id)[:10]}: push a commit that contains it, or restart with"
                 " --allow-rewind to go on from the branch as it is"
             )
+
+
+def _exists(directory: Path) -> bool:
+    try:
+        return directory.exists()
+    except OSError as e:
+        raise Stalled(f"{directory}: cannot be reached: {e.strerror}") from e
 
 
 def _branch_name(branch: str) -> str:

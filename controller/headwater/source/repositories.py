@@ -87,6 +87,11 @@ def open_mirror(directory: Path) -> pygit2.Repository:
     return _make_mirror(directory)
 
 
+def discard_mirror(directory: Path) -> None:
+    """The next fetch begins anew."""
+    shutil.rmtree(directory, ignore_errors=True)
+
+
 def _make_mirror(directory: Path) -> pygit2.Repository:
     try:
         if (directory / "objects").is_dir():

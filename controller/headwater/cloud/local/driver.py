@@ -49,7 +49,7 @@ class LocalNodeDriver(NodeDriver):
     def __init__(self, directory: str, level: str = "auto") -> None:
         """`level`: auto, machine, sandbox or process. Nothing is started before it is needed."""
         super().__init__(key="local")  # type: ignore[no-untyped-call]
-        self._layout = Layout(Path(directory).absolute())
+        self._layout = Layout(Path(directory).resolve())
         self._host = HostClient(self._layout)
         self._level = level
 

@@ -91,6 +91,9 @@ class Fleet:
             await resident.remove()
         self._residents.pop(id, None)
 
+    async def remove_all(self) -> None:
+        await asyncio.gather(*(self.remove(id) for id in list(self._residents)))
+
     def _resident(self, id: str) -> Resident:
         if id not in self._residents:
             raise HostError(404, f"there is no machine {id} in {self._layout.root}")

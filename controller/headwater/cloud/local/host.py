@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _IDLE_SECONDS = 1.0
 """Without a machine and without a client, before the process ends and leaves nothing behind."""
+_LOOK_SECONDS = 2.0
+"""Between two looks whether the directory still exists."""
 _BACKLOG = 128
 _log = logging.getLogger(__name__)
 
@@ -32,10 +34,11 @@ _log = logging.getLogger(__name__)
 class Host:
     """Answers clients on the control socket until it is idle or told to end."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, lock: IO[bytes]) -> None:
         from headwater.cloud.local.fleet import Fleet  # noqa: PLC0415  # after the fork: it is slow
 
         self._layout = layout
+        self._lock = lock
         self._fleet = Fleet(layout)
         self._verbs: dict[str, Callable[[str], Awaitable[Any]]] = {
             "start": self._fleet.start,
@@ -58,7 +61,9 @@ class Host:
         ready.write(b"ready\n")
         ready.close()
         self._watch_idleness()
+        watch = asyncio.create_task(self._watch_directory())
         await self._over.wait()
+        watch.cancel()
         server.close()
         self._fleet.close()
 
@@ -97,6 +102,13 @@ class Host:
                 return await self._verbs[verb](id)
         raise HostError(400, f"the local cloud's host does not know this request: {request}")
 
+    async def _watch_directory(self) -> None:
+        """Machines whose directory somebody has deleted have lost their disks: they end."""
+        while _is_current(self._lock, self._layout.lock):  # noqa: ASYNC110  # no event tells it
+            await asyncio.sleep(_LOOK_SECONDS)
+        await self._fleet.remove_all()
+        self._over.set()
+
     def _watch_idleness(self) -> None:
         if self._idle is not None:
             self._idle.cancel()
@@ -111,7 +123,7 @@ class Host:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="headwater.cloud.local.host", description=__doc__)
     parser.add_argument("--directory", type=Path, required=True)
-    layout = Layout(parser.parse_args().directory.absolute())
+    layout = Layout(parser.parse_args().directory.resolve())
     try:
         lock = _lock(layout)
     except OSError as error:
@@ -170,13 +182,13 @@ def _detach(layout: Layout, lock: IO[bytes]) -> int:
         try:
             _redirect(layout.log)
             os.chdir("/")
-            asyncio.run(Host(layout).run(ready))
+            asyncio.run(Host(layout, lock).run(ready))
         except Exception as error:  # noqa: BLE001  # nobody else could tell the client
             _log.exception("host.failed")
             if not ready.closed:
                 ready.write(str(error).encode())
         finally:
-            _leave(layout)
+            _leave(layout, lock)
     return 0
 
 
@@ -201,8 +213,10 @@ def _bound(control: Path) -> socket.socket:
     return listener
 
 
-def _leave(layout: Layout) -> None:
+def _leave(layout: Layout, lock: IO[bytes]) -> None:
     """Nothing stays behind but machines; the lock goes last, and the folders if they are empty."""
+    if not _is_current(lock, layout.lock):
+        return
     layout.control.unlink(missing_ok=True)
     if not layout.ids():
         with contextlib.suppress(OSError):

@@ -59,14 +59,14 @@ class Resident:
     async def stop(self) -> None:
         """SIGTERM to all that runs, 3 s to follow it, then the power is cut."""
         async with self._verb:
-            if self.record.state == "running":
+            if self._runs:
                 await self._terminate()
                 await self._power_off()
 
     async def kill(self) -> None:
         """The power is cut: nobody is asked, the file system stays as it is."""
         async with self._verb:
-            if self.record.state == "running":
+            if self._runs:
                 await self._power_off()
 
     async def remove(self) -> None:
@@ -80,6 +80,10 @@ class Resident:
         if self._door is not None:
             self._door.close()
             self._door = None
+
+    @property
+    def _runs(self) -> bool:
+        return self.record.state == "running" and not self._removed
 
     def _lay(self) -> None:
         self._layout.machine(self.record.id).mkdir(parents=True)
@@ -118,7 +122,7 @@ class Resident:
 
     def _notice(self, record: Record) -> None:
         """Its holder ended without our doing: somebody killed it, or its first process did."""
-        if self.record.holder == record.holder and self.record.state == "running":
+        if self.record.holder == record.holder and self._runs:
             task = asyncio.get_running_loop().create_task(self.kill())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

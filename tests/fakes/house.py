@@ -1,0 +1,154 @@
+"""The reconciling parts, put together on a world in memory."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from fakes.builders import CLOUD, NOON, catalog
+from fakes.cloud import FakeClouds
+from fakes.machines import Agents, FakeMachines
+from fakes.store import Disk, MemoryStore
+from headwater.manifests.resolved import ResolvedDeployment
+from headwater.planning.events import Event
+from headwater.planning.status import DeploymentStatus
+from headwater.reconcile.agenda import Agenda
+from headwater.reconcile.conversation import Conversation
+from headwater.reconcile.dispatch import Dispatch
+from headwater.reconcile.exchange import Exchange
+from headwater.reconcile.executor import Executor
+from headwater.reconcile.ledger import Ledger
+from headwater.reconcile.lines import Lines
+from headwater.reconcile.observer import Observer
+from headwater.reconcile.reconciler import Next, Reconciler
+from headwater.reconcile.steering import Steering
+from headwater.reconcile.wanted import Wanted
+from headwater.topology.keys import InstanceKey
+from headwater.topology.machines import Machine
+
+MOST_ROUNDS = 60
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class CountingStore(MemoryStore):
+    def __init__(self, disk: Disk | None = None) -> None:
+        super().__init__(disk)
+        self.writes: list[str] = []
+
+    def save(self, key: str, document: str | None) -> None:
+        self.writes.append(key)
+        super().save(key, document)
+
+
+class House:
+    """One controller without its loop: passes happen when the test says so."""
+
+    def __init__(
+        self,
+        clouds: FakeClouds | None = None,
+        agents: Agents | None = None,
+        disk: Disk | None = None,
+        *,
+        prompt: bool = False,
+    ) -> None:
+        self.clouds = clouds or FakeClouds()
+        self.machines = FakeMachines(agents, prompt=prompt)
+        self.store = CountingStore(disk)
+        self.clock = Clock()
+        self.events: list[Event] = []
+        self.looks: list[str] = []
+        self.suspicions = 0
+        self.ledger = Ledger(self.store)
+        self.exchange = Exchange(self.ledger, self.clock)
+        self.observer = Observer(self.clouds, self.emit)
+        self.observer.expect((id, record.key) for id, record in self.ledger.records.items())
+        self.executor = Executor(
+            installation="house",
+            clouds=self.clouds,
+            machines=self.machines,
+            ledger=self.ledger,
+            observer=self.observer,
+            exchange=self.exchange,
+            clock=self.clock,
+            emit=self.emit,
+        )
+        lines = Lines(self.executor)
+        lines.expect()
+        self.reconciler = Reconciler(Wanted(), self.executor, lines)
+        self.dispatch = Dispatch(self.reconciler.reconcile, self.settled, agenda=Agenda(gap=0.0))
+        self.steering = Steering(self.reconciler, self.dispatch)
+        self.conversation = Conversation(
+            ledger=self.ledger,
+            exchange=self.exchange,
+            store=self.store,
+            emit=self.emit,
+            look_again=self.look_again,
+            suspect=self.suspect,
+            abort=self.steering.abort,
+            renew=self.steering.renew,
+        )
+        self.machines.conversation = self.conversation
+
+    def emit(self, event: Event) -> None:
+        self.events.append(event)
+
+    def look_again(self, deployment: str) -> None:
+        self.looks.append(deployment)
+
+    def suspect(self) -> None:
+        self.suspicions += 1
+
+    def settled(self) -> None:
+        """Nobody listens."""
+
+    def restarted(self) -> "House":
+        """The controller was killed, and another one starts on what is left."""
+        return House(self.clouds, self.machines.agents, self.store.disk)
+
+    async def want(
+        self, *deployments: ResolvedDeployment, revision: str = "r1", failed: Iterable[str] = ()
+    ) -> None:
+        """A revision, and a first look at the clouds."""
+        wished = catalog(*deployments, revision=revision, failed=failed)
+        await self.clouds.configure(wished.clouds)
+        self.reconciler.wanted.update(wished)
+        await self.look()
+
+    async def look(self) -> set[str]:
+        return await self.observer.refresh([CLOUD])
+
+    async def reconcile(self, name: str = "shop") -> Next:
+        return await self.reconciler.reconcile(name)
+
+    async def rest(self, name: str = "shop") -> Next:
+        """Passes, and work on the machines, until nothing moves any more."""
+        for _ in range(MOST_ROUNDS):
+            following = await self.reconcile(name)
+            if not self.machines.work() and following.again != 0.0:
+                return following
+        raise AssertionError(f"{name} does not come to rest: {self.status(name)}")
+
+    def status(self, name: str = "shop") -> DeploymentStatus:
+        return self.reconciler.statuses[name]
+
+    def machine(self, key: InstanceKey) -> Machine:
+        """The one that plays the instance."""
+        (machine,) = self.clouds.of(key)
+        return machine
+
+    def instances(self) -> list[str]:
+        """Who exists at the clouds, with the incarnation: `web.1#2`."""
+        return sorted(f"{m.key.instance}#{m.tags.incarnation}" for m in self.clouds.present())
+
+    def told(self, kind: type[Event]) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]

@@ -1,0 +1,193 @@
+"""Machines whose agents are simulated: contexts run once, and are journaled as real ones are."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from headwater.reconcile.ports import Conversation
+from headwater.topology.context import Context, Host, Target
+from headwater.topology.keys import InstanceKey, MachineId
+from headwater.topology.progress import (
+    Connected,
+    Ended,
+    LineLost,
+    LineRefused,
+    Reply,
+    Request,
+    StepStarted,
+    Verb,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """What a simulated recipe sees of its machine."""
+
+    key: InstanceKey
+    machine: MachineId
+    conversation: Conversation
+
+    async def get(self, name: str) -> str:
+        return (await self.ask(Verb.GET, name)).value
+
+    async def set(self, name: str, value: str) -> Reply:
+        return await self.ask(Verb.SET, name, value)
+
+    async def ask(self, verb: Verb, name: str = "", value: str = "") -> Reply:
+        return await self.conversation.on_request(Request(self.machine, verb, name, value))
+
+
+Script = Callable[[Guest], Awaitable[None]]
+
+
+@dataclass
+class Agents:
+    """What is on the machines: it outlives every controller."""
+
+    journals: dict[MachineId, dict[str, Ended]] = field(default_factory=dict)
+    begun: list[tuple[InstanceKey, str]] = field(default_factory=list)
+    """Every context that was ever begun, in order."""
+
+
+class FakeMachines:
+    """Satisfies the Machines port. What goes wrong is set from outside:
+
+    - `silent`: these instances never answer.
+    - `held`: these begin their recipes and do not end them.
+    - `failing[key]`: their deploy exits with 7 and says this.
+    - `refusing[key]`: their line is refused with this.
+    - `scripts[node]`: runs as the recipe of the node's instances; it may ask and wait.
+
+    Agents move when `work` is called, or by themselves where `prompt` is true.
+    """
+
+    public_key = "ssh-ed25519 AAAAlogin"
+
+    def __init__(self, agents: Agents | None = None, *, prompt: bool = False) -> None:
+        self.agents = agents or Agents()
+        self.conversation: Conversation | None = None
+        self.prompt = prompt
+        self.lines: dict[MachineId, tuple[Target, Context]] = {}
+        self.hosts: dict[str, Sequence[Host]] = {}
+        self.stopped: list[tuple[MachineId, str]] = []
+        self.forgotten: list[MachineId] = []
+        self.calls = 0
+        self.silent: set[InstanceKey] = set()
+        self.held: set[InstanceKey] = set()
+        self.failing: dict[InstanceKey, str] = {}
+        self.refusing: dict[InstanceKey, str] = {}
+        self.scripts: dict[str, Script] = {}
+        self._connected: set[MachineId] = set()
+        self._running: dict[MachineId, str] = {}
+        self._tasks: dict[MachineId, asyncio.Task[None]] = {}
+
+    def contextualise(self, target: Target, context: Context) -> None:
+        self.calls += 1
+        self.lines[target.machine] = (target, context)
+        if self.prompt:
+            asyncio.get_running_loop().call_soon(self._turn, target.machine)
+
+    def tell_hosts(self, deployment: str, hosts: Sequence[Host]) -> None:
+        self.calls += 1
+        self.hosts[deployment] = hosts
+
+    def stop_steps(self, machine: MachineId, reason: str) -> None:
+        self.calls += 1
+        self.stopped.append((machine, reason))
+        if context := self._running.get(machine):
+            self._end(
+                machine, Ended(machine, context, succeeded=False, step="deploy", reason="aborted")
+            )
+
+    def forget(self, machine: MachineId) -> None:
+        self.calls += 1
+        self.forgotten.append(machine)
+        self.lines.pop(machine, None)
+        self._connected.discard(machine)
+        self._running.pop(machine, None)
+        if task := self._tasks.pop(machine, None):
+            task.cancel()
+
+    def work(self) -> bool:
+        """Every agent does what it can. False when none could do anything."""
+        return any([self._turn(machine) for machine in list(self.lines)])
+
+    def release(self, key: InstanceKey) -> None:
+        """A held recipe ends well."""
+        self.held.discard(key)
+        for machine, context in list(self._running.items()):
+            if self.lines[machine][0].key == key:
+                self._end(machine, Ended(machine, context, succeeded=True, step="deploy"))
+
+    def break_line(self, machine: MachineId, reason: str = "connection reset") -> None:
+        self._connected.discard(machine)
+        self._tell(LineLost(machine, reason))
+
+    def reboot(self, machine: MachineId) -> None:
+        """What ran there was interrupted, and its agent says so."""
+        context = self._running[machine]
+        self._end(
+            machine, Ended(machine, context, succeeded=False, step="deploy", reason="interrupted")
+        )
+
+    def _turn(self, machine: MachineId) -> bool:
+        if machine not in self.lines:
+            return False
+        target, context = self.lines[machine]
+        if target.key in self.silent or self._running.get(machine) == context.id:
+            return False
+        if target.key in self.refusing:
+            self._tell(LineRefused(machine, self.refusing.pop(target.key)))
+            return True
+        new = self._connect(machine)
+        if ended := self.agents.journals.get(machine, {}).get(context.id):
+            if new:
+                self._tell(ended)
+            return new
+        self._begin(target, context)
+        return True
+
+    def _connect(self, machine: MachineId) -> bool:
+        if machine in self._connected:
+            return False
+        self._connected.add(machine)
+        self._tell(Connected(machine))
+        return True
+
+    def _begin(self, target: Target, context: Context) -> None:
+        machine, key = target.machine, target.key
+        self.agents.begun.append((key, context.id))
+        self._running[machine] = context.id
+        self._tell(StepStarted(machine, context.id, 0, "deploy"))
+        if key.node in self.scripts:
+            if before := self._tasks.pop(machine, None):
+                before.cancel()
+            self._tasks[machine] = asyncio.get_running_loop().create_task(
+                self._run(Guest(key, machine, self._speaker()), context.id)
+            )
+        elif key in self.failing:
+            self._end(machine, _failed(machine, context.id, self.failing[key]))
+        elif key not in self.held:
+            self._end(machine, Ended(machine, context.id, succeeded=True, step="deploy"))
+
+    async def _run(self, guest: Guest, context: str) -> None:
+        await self.scripts[guest.key.node](guest)
+        self._end(guest.machine, Ended(guest.machine, context, succeeded=True, step="deploy"))
+
+    def _end(self, machine: MachineId, ended: Ended) -> None:
+        self._running.pop(machine, None)
+        self.agents.journals.setdefault(machine, {})[ended.context] = ended
+        self._tell(ended)
+
+    def _tell(self, event: Connected | LineLost | LineRefused | StepStarted | Ended) -> None:
+        self._speaker().on_event(event)
+
+    def _speaker(self) -> Conversation:
+        assert self.conversation is not None
+        return self.conversation
+
+
+def _failed(machine: MachineId, context: str, words: str) -> Ended:
+    return Ended(
+        machine, context, succeeded=False, step="deploy", exit_code=7, reason="exit", words=words
+    )
