@@ -27,6 +27,8 @@ ATTACH, VERB = 2, 6
 """Fields of a frame."""
 LINE = 2
 """Descriptors of a line: incoming, outgoing."""
+MALFORMED = (protocol.ProtocolError, AttributeError, LookupError, TypeError, ValueError)
+"""What comes of a message without the fields of its kind."""
 IDLE = 60.0
 """Seconds between looks whether the root still exists."""
 
@@ -140,13 +142,7 @@ class Daemon:
                     answer(message)
         except LineClosed as closed:
             self._drop_line(str(closed))
-        except (
-            protocol.ProtocolError,
-            AttributeError,
-            LookupError,
-            TypeError,
-            ValueError,
-        ) as error:
+        except MALFORMED as error:
             self._drop_line("%s: %s" % (type(error).__name__, error))
 
     def _on_room(self, _: int) -> None:

@@ -64,7 +64,7 @@ class Questions:
     def __init__(self, tell: "Callable[[dict[str, object]], None]") -> None:
         self._tell = tell
         self._count = 0
-        self._waiting: "dict[object, Client]" = {}
+        self._waiting: "dict[int, Client]" = {}
 
     def ask(self, client: Client, fields: "list[bytes]") -> None:
         verb, wait, ignore_abort, key, value = [
@@ -89,8 +89,10 @@ class Questions:
                 self._tell(client.request)
 
     def give_up(self, client: Client) -> None:
-        if client.request is not None and self._waiting.pop(client.request["id"], None):
-            self._tell(protocol.cancel(int(str(client.request["id"]))))
+        for number, waiting in list(self._waiting.items()):
+            if waiting is client:
+                del self._waiting[number]
+                self._tell(protocol.cancel(number))
 
     def answered(self, message: "dict[str, Any]") -> "Client | None":
         """The client that the reply was for, served; None when it has given up meanwhile."""

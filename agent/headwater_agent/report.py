@@ -3,12 +3,13 @@
 import time
 
 from headwater_agent import log, protocol
-from headwater_agent.line import Line
 from headwater_agent.work import Work
 
 TYPE_CHECKING = False  # the real one lives in `typing`, which is slow to import
 if TYPE_CHECKING:
     from typing import Any, Callable
+
+    from headwater_agent.line import Line
 
 CHUNK = 48 * 1024
 INTERVAL = 0.05

@@ -22,6 +22,7 @@ SURVEY = 0.05
 PRINTED = b"."
 EXITED = b"x"
 """Hints: there is more output; the exit is recorded. The end of the pipe: the runner is gone."""
+STOP = {signal.SIGTERM}
 CHUNK = 64 * 1024
 """What a pipe holds: all that a step printed before its exit is read by then."""
 
@@ -50,13 +51,17 @@ class Order:
 def start(order: Order) -> "tuple[int, int]":
     """Fork a runner: its process id, and where its hints can be read. Raises OSError."""
     reader, writer = os.pipe()
+    # A stop may come before the fork can handle it: it then waits.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
     try:
         pid = os.fork()
     except OSError:
         os.close(reader)
         os.close(writer)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
         raise
     if pid:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
         os.close(writer)
         os.set_blocking(reader, False)
         return pid, reader
@@ -120,6 +125,7 @@ class Runner:
         for descriptor in (gate, output, failed):
             os.close(descriptor)
         os.set_blocking(self._output, False)
+        os.read(failure, 1)  # it has a session of its own, by which it can be stopped
         claimed = self._order.journal.claim(
             self._order.position,
             {
@@ -129,8 +135,9 @@ class Runner:
                 "process_start": start_time(self._child),
             },
         )
-        if claimed and not self._reason:
+        if claimed:
             os.write(opened, b"!")
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
         os.close(opened)
         number = os.read(failure, 16)
         os.close(failure)
@@ -151,7 +158,8 @@ class Runner:
             self._status = status if pid else None
         if not self._reason:
             return self._status is not None
-        return now >= self._kill_at + GRACE or not session_members(self._child)
+        gone = self._status is not None and not session_members(self._child)
+        return gone or now >= self._kill_at + GRACE
 
     def _stop(self, reason: str) -> None:
         """SIGTERM to all that the step runs; SIGKILL follows."""
@@ -159,8 +167,7 @@ class Runner:
             return
         self._reason = reason
         self._kill_at = time.monotonic() + GRACE
-        if self._child:
-            signal_session(self._child, signal.SIGTERM)
+        signal_session(self._child, signal.SIGTERM)
 
     def _attend(self, patience: "float | None") -> None:
         """Sleep until the step prints, ends or is to stop, `patience` seconds at most."""
@@ -216,6 +223,7 @@ def _become(order: Order, gate: int, output: int, failed: int) -> None:
     """Turn into the step's program once the gate opens. Never returns."""
     try:
         os.setsid()
+        os.write(failed, b"-")
         if not os.read(gate, 1):
             os._exit(0)
         nothing = os.open(os.devnull, os.O_RDONLY)
@@ -224,6 +232,7 @@ def _become(order: Order, gate: int, output: int, failed: int) -> None:
         # The interpreter ignores some signals, and a program would inherit that.
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
         os.umask(0o022)
         os.chdir(order.directory)
         os.execve(order.program, [order.program], order.environment)  # noqa: S606  # the step

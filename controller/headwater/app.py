@@ -24,13 +24,16 @@ from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.lines import Lines
 from headwater.reconcile.loop import ACCEPTED, Loop
 from headwater.reconcile.observer import Observer
+from headwater.reconcile.people import People
 from headwater.reconcile.ports import Listener
 from headwater.reconcile.reconciler import Reconciler
+from headwater.reconcile.safety import Safety
 from headwater.reconcile.steering import Steering
 from headwater.reconcile.wanted import Wanted
 from headwater.remote.lines import Lines as RemoteLines
 from headwater.reporting.answers import describe
 from headwater.reporting.metrics import Metrics
+from headwater.reporting.version import own_version
 from headwater.settings import Settings
 from headwater.source.address import SshLogin
 from headwater.source.git import GitSource
@@ -90,7 +93,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Running]:
         loop, steering = await _loop(settings, state, store, emit, stack)
         controller = Controller(
             loop=loop,
-            steering=steering,
+            people=People(steering),
             repository=settings.repository,
             branch=settings.branch,
             path=settings.path,
@@ -160,7 +163,7 @@ async def _loop(
     )
     lines = Lines(executor)
     lines.expect()
-    reconciler = Reconciler(Wanted(), executor, lines)
+    reconciler = Reconciler(Wanted(), executor, lines, Safety(ledger, now, own_version()))
     dispatch = Dispatch(reconciler.reconcile, settled, settings.workers)
     steering = Steering(reconciler, dispatch)
     loop = Loop(

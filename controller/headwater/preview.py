@@ -3,18 +3,19 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from headwater.app import installation, now, reader
 from headwater.cloud.gateway import Gateway
 from headwater.errors import Refused
 from headwater.manifests.resolved import Catalog
+from headwater.planning.guard import guard
 from headwater.planning.planner import Plan, plan
 from headwater.planning.problems import problems
 from headwater.planning.quota import room
-from headwater.planning.records import Run
-from headwater.planning.situation import Situation
+from headwater.planning.records import Run, next_run
+from headwater.planning.situation import Fleet, Situation
 from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.observer import Observer
@@ -55,7 +56,7 @@ async def preview(settings: Settings, revision: str | None, name: str | None) ->
         world = _World(gateway, ledger, observer, Exchange(ledger, now), catalog)
         situations = [world.situation(n, desired.get(n)) for n in names]
     errors = tuple(str(d) for d in catalog.diagnostics)
-    return Preview(tuple(plan(s) for s in situations), errors)
+    return Preview(tuple(guard(s, plan(s)) for s in situations), errors)
 
 
 def _catalog(settings: Settings, revision: str | None) -> Catalog:
@@ -106,8 +107,14 @@ class _World:
             inputs=self.exchange.inputs(name),
             incarnations=self.ledger.incarnations(name),
             problems=problems(desired, self.gateway.capabilities) if desired else (),
+            fleet=self._fleet(name, desired),
             room=room(self.catalog, self.observer.count),
         )
+
+    def _fleet(self, name: str, desired: Desired | None) -> Fleet:
+        defined = {*self.catalog.deployments, *self.catalog.failed}
+        gone = frozenset(self.observer.deployments() - defined) if desired is None else {name}
+        return Fleet(self.observer.total, len(defined), frozenset(gone))
 
 
 def _next_run(run: Run | None, desired: Desired | None, revision: str) -> Run:
@@ -115,7 +122,8 @@ def _next_run(run: Run | None, desired: Desired | None, revision: str) -> Run:
     wanted = desired.digest if desired else ""
     if run is not None and run.digest == wanted:
         return run
-    return Run(run.number + 1 if run else 1, revision, wanted, now())
+    begun = next_run(run, revision, wanted, now())
+    return replace(begun, protect=desired.protect) if desired else begun
 
 
 class _Documents:

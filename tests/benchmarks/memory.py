@@ -15,14 +15,14 @@ REST = 10.0
 SETTLING = 5.0
 """Seconds until what the convergence left behind has been worked off."""
 MANIFEST = """\
-apiVersion = "headwater.dev/v1alpha1"
-
 [[resources]]
+apiVersion = "headwater.dev/v1alpha1"
 kind = "Component"
 metadata = { name = "one" }
 spec = { image = "debian-12", recipes = { deploy = "#!/bin/sh\\ntrue\\n" } }
 
 [[resources]]
+apiVersion = "headwater.dev/v1alpha1"
 kind = "Deployment"
 metadata = { name = "crowd" }
 spec = { cloud = "local", nodes = { one = { component = "one", replicas = MACHINES } } }

@@ -223,6 +223,8 @@ class Program:
         return [record for record in records if record["event"] == name]
 
     def status(self) -> ControllerStatus:
+        assert self._controller is not None
+        assert self._controller.poll() is None, self.log.read_text()[-4000:]
         return Client(self.state).get(ControllerStatus, "/api/v1/status")
 
     def deployment(self, name: str) -> DeploymentStatus:
@@ -241,6 +243,21 @@ class Program:
                     return found
             pytest.fail(f"the controller ended before {what}: {self.log.read_text()[-2000:]}")
         pytest.fail(f"not within {DEADLINE} s: {what}\n{last}")
+
+    def until_running(self, name: str, instance: str = "one.1") -> InstanceStatus:
+        """One of its recipes runs."""
+        return self.until(
+            lambda status: next(
+                (
+                    i
+                    for d in status.deployments
+                    for i in d.instances
+                    if (d.name, i.instance) == (name, instance) and i.step
+                ),
+                None,
+            ),
+            f"a recipe of {name}/{instance} runs",
+        )
 
     def until_ready(self, name: str, revision: str = "") -> DeploymentStatus:
         """Ready at the revision, or at the newest commit."""
@@ -311,12 +328,7 @@ class Program:
             child.communicate()
         if machines := list(self.machines()):
             self.said("local", "remove", *machines)
-        with suppress(FileNotFoundError, ValueError):
-            pid = self.host_pid
-            if started := processes.start_time(pid):
-                processes.send(pid, signal.SIGTERM)
-                processes.wait_gone(pid, started)
-        assert not self.layout.root.exists(), list(self.layout.root.rglob("*"))
+        wait_until(lambda: not self.layout.root.exists(), "the idle host of the machines ends")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Self
 
 from headwater.errors import Refused
 from headwater.planning.status import (
@@ -112,6 +113,22 @@ class FakeController:
 
     def parameters(self, name: str) -> tuple[ParameterView, ...]:
         return self.values.get(name, ())
+
+    @property
+    def people(self) -> Self:
+        return self
+
+    def approve(self, digest: str) -> str:
+        self.asked.append(("approve", digest))
+        return f"{digest} is approved"
+
+    def suspend(self, name: str, reason: str, by: str, until: str) -> str:
+        self.asked.append(("suspend", name, reason, by, until))
+        return f"{name} is suspended"
+
+    def resume(self, name: str) -> str:
+        self.asked.append(("resume", name))
+        return f"{name} goes on"
 
     def retry(self, name: str) -> str:
         self.asked.append(("retry", name))

@@ -1,30 +1,44 @@
 """The reconciling parts, put together on a world in memory."""
 
-from collections.abc import Iterable
+import asyncio
+import re
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
+from fakes.answers import FakeAnswers
 from fakes.builders import CLOUD, NOON, catalog
 from fakes.cloud import FakeClouds
 from fakes.machines import Agents, FakeMachines
 from fakes.store import Disk, MemoryStore
-from headwater.manifests.resolved import ResolvedDeployment
-from headwater.planning.events import Event
+from headwater.manifests.resolved import Catalog, ResolvedDeployment
+from headwater.manifests.snapshot import Snapshot
+from headwater.planning.events import Event, StatusChanged
 from headwater.planning.status import DeploymentStatus
-from headwater.reconcile.agenda import Agenda
+from headwater.reconcile.agenda import Agenda, Priority
+from headwater.reconcile.answering import Answering
 from headwater.reconcile.conversation import Conversation
 from headwater.reconcile.dispatch import Dispatch
 from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.executor import Executor
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.lines import Lines
+from headwater.reconcile.loop import Loop
 from headwater.reconcile.observer import Observer
+from headwater.reconcile.people import People
+from headwater.reconcile.ports import Source
 from headwater.reconcile.reconciler import Next, Reconciler
+from headwater.reconcile.safety import Safety
 from headwater.reconcile.steering import Steering
 from headwater.reconcile.wanted import Wanted
 from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import Machine
 
 MOST_ROUNDS = 60
+
+
+def in_counts(status: DeploymentStatus) -> str:
+    stalled = status.condition("Stalled")
+    return f"{status.ready}/{status.desired} {stalled.message if stalled else ''}".strip()
 
 
 class Clock:
@@ -60,16 +74,19 @@ class House:
         disk: Disk | None = None,
         *,
         prompt: bool = False,
+        approves: bool = False,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self.clouds = clouds or FakeClouds()
         self.machines = FakeMachines(agents, prompt=prompt)
         self.store = CountingStore(disk)
         self.clock = Clock()
+        self.loop: Loop | None = None
         self.events: list[Event] = []
         self.looks: list[str] = []
         self.suspicions = 0
         self.ledger = Ledger(self.store)
-        self.exchange = Exchange(self.ledger, self.clock)
+        self.exchange = Exchange(self.ledger, clock or self.clock)
         self.observer = Observer(self.clouds, self.emit)
         self.observer.expect((id, record.key) for id, record in self.ledger.records.items())
         self.executor = Executor(
@@ -79,12 +96,14 @@ class House:
             ledger=self.ledger,
             observer=self.observer,
             exchange=self.exchange,
-            clock=self.clock,
+            clock=clock or self.clock,
             emit=self.emit,
         )
         lines = Lines(self.executor)
         lines.expect()
-        self.reconciler = Reconciler(Wanted(), self.executor, lines)
+        self.reconciler = Reconciler(
+            Wanted(), self.executor, lines, Safety(self.ledger, clock or self.clock, "1")
+        )
         self.dispatch = Dispatch(self.reconciler.reconcile, self.settled, agenda=Agenda(gap=0.0))
         self.steering = Steering(self.reconciler, self.dispatch)
         self.conversation = Conversation(
@@ -98,18 +117,58 @@ class House:
             renew=self.steering.renew,
         )
         self.machines.conversation = self.conversation
+        self.people = People(self.steering)
+        self.approves = approves
 
     def emit(self, event: Event) -> None:
         self.events.append(event)
+        if self.loop is not None:
+            self.loop.heard(event)
+        if self.approves and isinstance(event, StatusChanged) and event.status:
+            self._approve(event.status)
+
+    def _approve(self, status: DeploymentStatus) -> None:
+        """A person who says yes to whatever the guard holds back."""
+        blocked = next((c for c in status.conditions if c.reason == "PlanBlocked"), None)
+        if blocked and (digest := re.search("approve ([0-9a-f]+)", blocked.message)):
+            asyncio.get_running_loop().call_soon(self.people.approve, digest[1])
 
     def look_again(self, deployment: str) -> None:
         self.looks.append(deployment)
+        if self.loop is not None:
+            self.dispatch.add(deployment, Priority.PROGRESS)
 
     def suspect(self) -> None:
         self.suspicions += 1
+        if self.loop is not None:
+            self.loop.suspect()
 
     def settled(self) -> None:
-        """Nobody listens."""
+        if self.loop is not None:
+            self.loop.check_settled()
+
+    def looping(
+        self, source: Source, read: Callable[[Snapshot], Catalog], answers: FakeAnswers
+    ) -> Loop:
+        """The whole loop around the reconciling parts."""
+        clock = self.executor.clock
+        self.loop = Loop(
+            source=source,
+            clouds=self.clouds,
+            read=read,
+            reconciler=self.reconciler,
+            dispatch=self.dispatch,
+            observer=self.observer,
+            answering=Answering(answers, self.ledger, clock, in_counts),
+            emit=self.emit,
+        )
+        return self.loop
+
+    @property
+    def whole(self) -> Loop:
+        if self.loop is None:
+            raise ValueError("this house has no loop")
+        return self.loop
 
     def restarted(self) -> "House":
         """The controller was killed, and another one starts on what is left."""
@@ -133,8 +192,9 @@ class House:
     async def rest(self, name: str = "shop") -> Next:
         """Passes, and work on the machines, until nothing moves any more."""
         for _ in range(MOST_ROUNDS):
+            self.looks.clear()
             following = await self.reconcile(name)
-            if not self.machines.work() and following.again != 0.0:
+            if not self.machines.work() and not self.looks and following.again != 0.0:
                 return following
         raise AssertionError(f"{name} does not come to rest: {self.status(name)}")
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
 from headwater.reconcile.ports import Conversation
 from headwater.topology.context import Context, Host, Target
@@ -62,6 +63,7 @@ class FakeMachines:
     """
 
     public_key = "ssh-ed25519 AAAAlogin"
+    private_key_file = PurePath("login")
 
     def __init__(self, agents: Agents | None = None, *, prompt: bool = False) -> None:
         self.agents = agents or Agents()
@@ -80,6 +82,9 @@ class FakeMachines:
         self._connected: set[MachineId] = set()
         self._running: dict[MachineId, str] = {}
         self._tasks: dict[MachineId, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
 
     def contextualise(self, target: Target, context: Context) -> None:
         self.calls += 1
@@ -110,7 +115,7 @@ class FakeMachines:
 
     def work(self) -> bool:
         """Every agent does what it can. False when none could do anything."""
-        return any([self._turn(machine) for machine in list(self.lines)])
+        return sum(self._turn(machine) for machine in list(self.lines)) > 0
 
     def release(self, key: InstanceKey) -> None:
         """A held recipe ends well."""

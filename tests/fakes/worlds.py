@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
 from fakes.builders import HOST_KEY, NOON, desired, key, node
 from fakes.simulation import Simulation, inputs
 from headwater.manifests.resolved import Binding, Reference, ResolvedNode, Update
@@ -10,8 +13,6 @@ from headwater.planning.situation import Situation
 from headwater.topology.desired import Desired
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Machine, MachineState, Tags
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
 
 NODES = ("a", "b", "c")
 STRAYS = (key("z.1"), key("a.9"))

@@ -14,7 +14,8 @@ from headwater.remote.bootstrap import command
 from headwater.remote.bundle import Bundle, bundle
 from headwater_agent import protocol
 
-PATIENCE = 20.0
+PATIENCE = 60.0
+"""Seconds; no test waits so long where it passes, however busy the machine is."""
 
 
 class AgentLine:
@@ -110,10 +111,13 @@ class AgentLine:
         assert self.process.stdout is not None
         patience = PATIENCE if deadline is None else max(deadline - time.monotonic(), 0.0)
         descriptor = self.process.stdout.fileno()
-        assert select.select([descriptor], [], [], patience)[0], f"silence; kept: {self._kept}"
+        assert select.select([descriptor], [], [], patience)[0], f"silence; {self._told()}"
         content = os.read(descriptor, size)
-        assert content, f"hung up; kept: {self._kept}"
+        assert content, f"hung up; {self._told()}"
         return content
+
+    def _told(self) -> str:
+        return f"kept: {str(self._kept)[-500:]}"
 
 
 class Machine:

@@ -50,7 +50,7 @@ class Recorder:
         await self.until(lambda: len(self.all(kind)) >= count)
         return self.all(kind)[count - 1]
 
-    async def until(self, holds: Callable[[], object], patience: float = 20.0) -> None:
+    async def until(self, holds: Callable[[], object], patience: float = 60.0) -> None:
         try:
             async with asyncio.timeout(patience):
                 while not holds():

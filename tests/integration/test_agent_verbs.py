@@ -25,7 +25,7 @@ def line(machine):
 
 
 def end(process: "subprocess.Popen[bytes]") -> tuple[int, bytes, str]:
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=60)
     return process.returncode, output, errors.decode()
 
 

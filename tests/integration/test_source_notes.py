@@ -16,7 +16,7 @@ from headwater.source.git import GitSource
 from headwater.source.notes import GitNotes, read_notes
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
-WRITERS = 5
+WRITERS = 3
 
 
 @pytest.fixture
@@ -110,6 +110,9 @@ async def test_many_writers_lose_nothing(repository: GitRepository, tmp_path: Pa
         writers = [GitNotes(s.upstream, s.worker) for s in sources]
         await asyncio.gather(*(_insist(w, revision, n) for n, w in enumerate(writers)))
 
+    assert repository.git("for-each-ref", "--format=%(refname)", "refs/notes") == (
+        "refs/notes/headwater"
+    )
     expected = {f"headwater/{n}.{k}" for n in range(WRITERS) for k in range(4)}
     assert set(read_notes(repository.directory, revision)) == expected
 

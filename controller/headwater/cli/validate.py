@@ -1,6 +1,7 @@
 """`headwater validate`: every error in manifests, with its place."""
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -17,15 +18,17 @@ def validate(paths: tuple[Path, ...], output: str) -> None:
     A file is checked within its repository, or within its own folder outside of one. The exit
     code is 0 when nothing is wrong, 1 otherwise.
     """
-    from headwater.app import reader  # noqa: PLC0415  # start-up time
-    from headwater.cli.output import show_json  # noqa: PLC0415
+    from headwater.cli.output import show_json  # noqa: PLC0415  # start-up time
+    from headwater.manifests.catalog import compile_catalog  # noqa: PLC0415
+    from headwater.manifests.parse import Parser  # noqa: PLC0415
     from headwater.source.worktrees import snapshot_of_worktree  # noqa: PLC0415
 
     errors = []
     resources = 0
+    today = datetime.now(UTC).date()
     for path in paths:
         root = path if path.is_dir() else _root(path)
-        catalog = reader()(snapshot_of_worktree(root))
+        catalog = compile_catalog(snapshot_of_worktree(root), Parser(), today=today)
         inside = "" if path.is_dir() else path.resolve().relative_to(root.resolve()).as_posix()
         found = [d for d in catalog.diagnostics if not inside or d.path == inside]
         errors += [(root, diagnostic) for diagnostic in found]

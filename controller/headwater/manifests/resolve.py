@@ -76,6 +76,8 @@ class Resolution:
                 order=spec.update.order,
             ),
             deletion_policy=spec.safety.deletion_policy,
+            protect=spec.safety.protect,
+            max_deletes=spec.safety.max_deletes,
         )
 
     def _node(self, name: str, node: Node) -> ResolvedNode | None:

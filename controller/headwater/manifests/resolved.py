@@ -133,6 +133,8 @@ class ResolvedDeployment:
     """Seconds."""
     update: Update = field(default_factory=Update)
     deletion_policy: str = "delete"
+    protect: bool = False
+    max_deletes: int | str = "50%"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,3 +30,5 @@ class Snapshot:
     files: Mapping[str, File]
     tree: str = ""
     """The id of the watched tree: equal trees, equal files."""
+    approvals: tuple[str, ...] = ()
+    """Digests in `Headwater-Approve:` trailers of the commits since the last accepted one."""

@@ -13,6 +13,8 @@ from headwater.topology.digests import digest
 from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import Machine, MachineState
 
+ORPHANED = "its machines are left alone (deletionPolicy = orphan)"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -22,6 +24,10 @@ class Plan:
     """What is wanted and not done now, each with its reason."""
     short: tuple[str, ...] = ()
     """What no cloud has room for: a person must make some."""
+    blocked: str = ""
+    """What the guard holds back, and how to approve it; empty when it holds nothing."""
+    approved: str = ""
+    """The rule of the guard that an approval let it through; empty where none was needed."""
 
     @property
     def digest(self) -> str:
@@ -32,6 +38,10 @@ class Plan:
 def plan(situation: Situation) -> Plan:
     """The next actions; none when there is nothing left to do."""
     desired = situation.desired
+    if situation.suspended:
+        return Plan(situation.deployment, (), (f"suspended: {situation.suspended}",))
+    if desired is None and situation.run.orphan:
+        return Plan(situation.deployment, (), (ORPHANED,) if situation.machines else ())
     if desired is None:
         return _finish(situation, _all_of(situation), [])
     if situation.problems:
@@ -200,6 +210,6 @@ def _decision(action: Action) -> list[object]:
         case Create(spec, incarnation):
             return ["create", str(spec.key), spec.machine_digest, incarnation]
         case Contextualise(machine, spec):
-            return ["contextualise", str(machine.id), spec.work.digest]
+            return ["contextualise", str(machine.key), spec.work.digest]
         case Terminate(machine):
-            return ["terminate", str(machine.id)]
+            return ["terminate", str(machine.key), machine.tags.machine_digest]

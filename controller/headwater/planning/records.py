@@ -56,3 +56,25 @@ class Run:
     ended: datetime | None = None
     abort: str = ""
     """The first reason wins; it holds until the next run."""
+    approved: frozenset[str] = frozenset()
+    """The rules of the guard that a person has let this run through."""
+    version: str = ""
+    """The Headwater that last carried out a plan for this deployment."""
+    protect: bool = False
+    orphan: bool = False
+    """What the manifest said last, for when it is gone: its safety outlives it."""
+
+
+def next_run(run: Run | None, revision: str, digest: str, now: datetime) -> Run:
+    """The run after `run`: a fresh start that keeps what the manifest said of its safety."""
+    if run is None:
+        return Run(1, revision, digest, now)
+    return Run(
+        number=run.number + 1,
+        revision=revision,
+        digest=digest,
+        started=now,
+        protect=run.protect,
+        orphan=run.orphan,
+        version=run.version,
+    )

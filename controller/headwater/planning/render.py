@@ -68,8 +68,8 @@ def summary(plans: Sequence[Plan]) -> str:
 
 def as_text(plans: Sequence[Plan]) -> str:
     """For a terminal; a plan without changes is one line."""
-    blocks = [_block(plan) for plan in plans if plan.actions or plan.held or plan.short]
-    unchanged = sum(not (plan.actions or plan.held or plan.short) for plan in plans)
+    blocks = [_block(plan) for plan in plans if plan.actions or _remarks(plan)]
+    unchanged = sum(not (plan.actions or _remarks(plan)) for plan in plans)
     tail = f"Plan: {summary(plans)}" + (f", {unchanged} unchanged" if unchanged else "")
     if not blocks:
         tail = f"No changes: {unchanged} deployments are as the manifests say."
@@ -84,15 +84,19 @@ def _block(plan: Plan) -> str:
         f"  {SYMBOLS[line.kind]} {line.instance:<{width}}  {line.detail}  # {line.reason}"
         for line in every
     ]
-    rows += [f"  ! {held}" for held in (*plan.held, *plan.short)]
+    rows += [f"  ! {held}" for held in _remarks(plan)]
     return "\n".join(rows)
+
+
+def _remarks(plan: Plan) -> list[str]:
+    return [*plan.held, *plan.short, *([f"blocked: {plan.blocked}"] if plan.blocked else [])]
 
 
 def as_markdown(plans: Sequence[Plan]) -> str:
     """For a pull request: one table per changed deployment."""
     parts = [f"**Plan: {summary(plans)}**"]
     for plan in plans:
-        if not (plan.actions or plan.held or plan.short):
+        if not (plan.actions or _remarks(plan)):
             continue
         parts.append(f"### {plan.deployment}\n\nDigest `{plan.digest}`")
         every = lines(plan)
@@ -103,7 +107,7 @@ def as_markdown(plans: Sequence[Plan]) -> str:
                 for line in every
             ]
             parts.append("\n".join(rows))
-        parts += [f"> {held}" for held in (*plan.held, *plan.short)]
+        parts += [f"> {held}" for held in _remarks(plan)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -116,6 +120,7 @@ def as_document(plans: Sequence[Plan]) -> dict[str, object]:
                 "name": plan.deployment,
                 "digest": plan.digest,
                 "held": [*plan.held, *plan.short],
+                "blocked": plan.blocked,
                 "actions": [
                     {
                         "kind": line.kind,

@@ -69,10 +69,9 @@ def _seat(spec: InstanceSpec, machines: Iterable[Machine], situation: Situation)
     records = situation.records
     alive = [machine for machine in machines if machine.state in ALIVE]
     outdated = [machine for machine in alive if _is_outdated(machine, spec, situation)]
-    matching = sorted(
-        (machine for machine in alive if machine not in outdated),
-        key=lambda machine: _preference(machine, spec, situation),
-    )
+    matching = [machine for machine in alive if machine not in outdated]
+    if len(matching) > 1:  # Rare; and every pass comes here for every instance.
+        matching.sort(key=lambda machine: _preference(machine, spec, situation))
     current = matching[0] if matching else None
     return Seat(
         spec=spec,

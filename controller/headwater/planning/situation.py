@@ -11,6 +11,18 @@ from headwater.topology.machines import Machine
 
 
 @dataclass(frozen=True, slots=True)
+class Fleet:
+    """What the guard weighs beside the one deployment."""
+
+    instances: int = 0
+    """Machines of ours, of all deployments."""
+    defined: int = 1
+    """Deployments that the revision defines."""
+    removed: frozenset[str] = frozenset()
+    """Deployments that went with the same revision as this one, itself included."""
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     deployment: str
     desired: Desired | None
@@ -30,5 +42,12 @@ class Situation:
     """The highest incarnation ever given out."""
     problems: tuple[str, ...] = ()
     """What the clouds cannot do of what the manifest asks."""
+    fleet: Fleet = Fleet()
+    approvals: frozenset[str] = frozenset()
+    """Digests that people have approved, in commits or by `headwater approve`."""
+    upgraded: bool = False
+    """Another version of Headwater made the last plan."""
+    suspended: str = ""
+    """Why the deployment is suspended; empty when it is not."""
     room: Mapping[str, int] = field(default_factory=dict)
     """How many more machines each cloud with a quota may hold."""

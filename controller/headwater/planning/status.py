@@ -85,10 +85,17 @@ class DeploymentStatus:
         return (c := self.condition("Stalled")) is not None and c.status
 
     @property
+    def blocked(self) -> str:
+        """What the guard holds back until somebody approves; empty when it holds nothing."""
+        held = self.condition("Stalled") if self.condition("PlanBlocked") else None
+        return held.message if held else ""
+
+    @property
     def at_rest(self) -> bool:
-        """Ready, or Stalled with nothing running any more."""
+        """Ready, or Suspended or Stalled with nothing running any more."""
         busy = any(i.state in {"contextualising", "stopping"} for i in self.instances)
-        return self.is_ready or (self.is_stalled and not busy)
+        suspended = any(c.type == "Suspended" and c.status for c in self.conditions)
+        return self.is_ready or ((self.is_stalled or suspended) and not busy)
 
 
 @dataclass(frozen=True, slots=True)

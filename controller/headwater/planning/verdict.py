@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from headwater.planning.planner import Plan
+from headwater.planning.planner import ORPHANED, Plan
 from headwater.planning.records import Record, WorkState
 from headwater.planning.seats import Seat, seats, staleness
 from headwater.planning.situation import Situation
@@ -95,7 +95,7 @@ def assess(situation: Situation, plan: Plan) -> DeploymentStatus:
         started=situation.run.started,
         ended=situation.run.ended,
         instances=(*instances, *rest),
-        diagnostics=(*plan.held, *plan.short),
+        diagnostics=(*plan.held, *plan.short, *filter(None, [plan.blocked])),
     )
 
 
@@ -155,22 +155,47 @@ def _status_of(machine: Machine, state: str, *, step: str, message: str) -> Inst
 def _conditions(
     situation: Situation, plan: Plan, instances: Iterable[InstanceStatus]
 ) -> tuple[Condition, ...]:
+    """The first that applies."""
     waiting = [i for i in instances if i.state != "ready"]
-    if situation.problems:
-        return _stalled("Unsupported", "; ".join(situation.problems))
-    if situation.run.abort:
-        return _stalled("RunFailed", situation.run.abort)
-    if plan.short and not plan.actions:
-        return _stalled("QuotaExceeded", "; ".join(plan.short))
+    for reason, message in _obstacles(situation, plan):
+        if message:
+            return _stalled(reason, message)
+    if situation.suspended:
+        return _suspended(situation, waiting)
     if situation.desired is None:
-        busy = f"{len(situation.machines)} machines to remove"
-        return _progressing("Removing", busy) if situation.machines else ()
+        return _leaving(situation)
     if plan.actions or waiting or plan.held:
         return _progressing("Progressing", progress(waiting) or "updating")
     return (
         Condition("Ready", status=True, reason="Converged"),
         Condition("Reconciling", status=False, reason="Converged"),
         Condition("Stalled", status=False, reason="Converged"),
+    )
+
+
+def _obstacles(situation: Situation, plan: Plan) -> tuple[tuple[str, str], ...]:
+    """What a person must do something about: reason, and words where it is there."""
+    return (
+        ("Unsupported", "; ".join(situation.problems)),
+        ("RunFailed", situation.run.abort),
+        ("PlanBlocked", plan.blocked),
+        ("QuotaExceeded", "" if plan.actions else "; ".join(plan.short)),
+    )
+
+
+def _leaving(situation: Situation) -> tuple[Condition, ...]:
+    if situation.run.orphan:
+        return (Condition("Ready", status=True, reason="Orphaned", message=ORPHANED),)
+    busy = f"{len(situation.machines)} machines to remove"
+    return _progressing("Removing", busy) if situation.machines else ()
+
+
+def _suspended(situation: Situation, waiting: list[InstanceStatus]) -> tuple[Condition, ...]:
+    return (
+        Condition("Ready", status=not waiting, reason="Suspended", message=progress(waiting)),
+        Condition("Reconciling", status=False, reason="Suspended"),
+        Condition("Stalled", status=False, reason="Suspended"),
+        Condition("Suspended", status=True, reason="Suspended", message=situation.suspended),
     )
 
 
@@ -187,6 +212,11 @@ def _stalled(reason: str, message: str) -> tuple[Condition, ...]:
         Condition("Ready", status=False, reason=reason, message=message),
         Condition("Reconciling", status=False, reason=reason),
         Condition("Stalled", status=True, reason=reason, message=message),
+        *(
+            [Condition("PlanBlocked", status=True, reason="Guard")]
+            if reason == "PlanBlocked"
+            else []
+        ),
     )
 
 

@@ -57,7 +57,8 @@ class Answering:
         self._restore()
 
     def _restore(self) -> None:
-        self._revision = str(self._ledger.note(NOTE) or "")
+        revision = self._ledger.note(NOTE)
+        self._revision = revision if isinstance(revision, str) else ""
         for key, content in self._ledger.notes(f"{NOTE}/"):
             try:
                 kept = _KEPT.validate_python(content)
@@ -100,6 +101,8 @@ class Answering:
             return
         elif status.is_ready:
             self._put(context, CommitState.SUCCESS, self._describe(status))
+        elif status.blocked:
+            self._wait(context, status.blocked)
         elif status.is_stalled and status.at_rest:
             self._put(context, CommitState.FAILURE, self._describe(status))
 
@@ -125,6 +128,12 @@ class Answering:
     def _is_pending(self, context: str) -> bool:
         status = self._current.get(context)
         return status is not None and status.state is CommitState.PENDING
+
+    def _wait(self, context: str, why: str) -> None:
+        """Still pending, and a person has to say yes."""
+        if self._current[context].description != why[:140]:
+            self._put(context, CommitState.PENDING, why)
+            self._put(AGGREGATE, CommitState.PENDING, f"{context.rpartition('/')[2]}: {why}")
 
     def _put(self, context: str, state: CommitState, description: str) -> None:
         if self._revision == "":

@@ -10,11 +10,13 @@ from headwater.planning.events import Event
 from headwater.planning.status import (
     CloudStatus,
     ControllerStatus,
+    DeploymentStatus,
     Login,
     ParameterView,
+    Phase,
 )
 from headwater.reconcile.loop import Loop
-from headwater.reconcile.steering import Steering
+from headwater.reconcile.people import People
 from headwater.reconcile.views import parameters
 
 Outputs = Callable[..., AsyncGenerator[tuple[str, bytes], None]]
@@ -26,7 +28,7 @@ LIVENESS = 900.0
 @dataclass(slots=True)
 class Controller:
     loop: Loop
-    steering: Steering
+    people: People
     repository: str
     branch: str
     path: str
@@ -79,7 +81,6 @@ class Controller:
                     error=listing.error if listing else "",
                 )
             )
-        statuses = self.loop.reconciler.statuses
         return ControllerStatus(
             repository=self.repository,
             branch=self.branch,
@@ -88,38 +89,28 @@ class Controller:
             source_error=self.loop.source_error,
             diagnostics=tuple(str(diagnostic) for diagnostic in catalog.diagnostics),
             clouds=tuple(clouds),
-            deployments=tuple(statuses[name] for name in sorted(statuses)),
+            deployments=self._deployments(),
             settled=self.loop.is_settled,
         )
+
+    def _deployments(self) -> tuple[DeploymentStatus, ...]:
+        """Also those that no pass has looked at yet: they are there, and nothing is known."""
+        statuses, wanted = self.loop.reconciler.statuses, self.loop.reconciler.wanted
+        unseen = {
+            name: DeploymentStatus(
+                name,
+                Phase.INITIALIZING,
+                conditions=(),
+                desired=len(desired.instances) if (desired := wanted.desired(name)) else 0,
+                ready=0,
+            )
+            for name in wanted.names - set(statuses)
+        }
+        return tuple(status for _, status in sorted((unseen | statuses).items()))
 
     def parameters(self, name: str) -> tuple[ParameterView, ...]:
         executor = self.loop.reconciler.executor
         return parameters(name, executor.exchange, executor.ledger)
-
-    def retry(self, name: str) -> str:
-        """A new run: what failed is tried again, what succeeded stays."""
-        executor = self.loop.reconciler.executor
-        run = executor.ledger.runs.get(name)
-        if run is None:
-            raise Refused(self._no_such(name))
-        if not run.abort and run.ended is None:
-            raise Refused(f"{name} is still under way; nothing to retry")
-        if not run.abort:
-            return f"{name} is Ready; nothing to retry"
-        self.steering.renew(name)
-        return f"{name}: trying again"
-
-    def abort(self, name: str, reason: str) -> str:
-        """The first reason wins."""
-        if name not in self.loop.reconciler.statuses:
-            raise Refused(self._no_such(name))
-        run = self.loop.reconciler.executor.ledger.runs.get(name)
-        if run is None:
-            raise Refused(f"{name} has no run to abort")
-        if run.abort:
-            return f"{name} is aborted already: {run.abort}"
-        self.steering.abort(name, reason or "aborted by a person")
-        return f"{name}: aborted; a new commit or `headwater retry {name}` goes on"
 
     def login(self, name: str, instance: str) -> Login:
         """How a person reaches the machine that speaks for the instance."""

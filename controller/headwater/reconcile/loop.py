@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 
 from headwater.errors import HeadwaterError
@@ -99,6 +99,7 @@ class Loop:
         first = self._last is None
         # From here on without a pause: no pass sees the revision before its answers are begun.
         touched = self.reconciler.wanted.update(catalog) | seen
+        self._weigh_removals(snapshot.approvals)
         self.source.accept(snapshot.revision)
         ledger.set_note(ACCEPTED, snapshot.revision)
         self._last = snapshot
@@ -114,6 +115,13 @@ class Loop:
             self.dispatch.add(name, Priority.COMMIT)
         for name in names - touched:
             self.dispatch.add(name, Priority.RESYNC)
+
+    def _weigh_removals(self, approvals: Iterable[str]) -> None:
+        """What one revision removes is looked at together, for as long as it takes to go."""
+        wanted, safety = self.reconciler.wanted, self.reconciler.safety
+        safety.approve(approvals)
+        safety.came_back(wanted.names)
+        safety.removed(name for name in self.observer.deployments() if wanted.is_removed(name))
 
     def _answerable(self, touched: set[str]) -> set[str]:
         """Deployments whose wish this revision changes; drift alone is not the commit's affair."""
@@ -145,7 +153,7 @@ class Loop:
 
     async def _refresh(self) -> set[str]:
         """List every cloud; what a listing held back is looked at again once it is complete."""
-        clouds = self.reconciler.wanted.catalog.clouds
+        clouds = list(self._known)
         before = self.observer.incomplete(clouds)
         changed = await self.observer.refresh(clouds)
         if self.observer.incomplete(clouds) != before:

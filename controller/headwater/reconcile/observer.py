@@ -17,6 +17,8 @@ class _Account:
     machines: dict[MachineId, Machine] = field(default_factory=dict)
     missed: dict[MachineId, InstanceKey] = field(default_factory=dict)
     """Absent from the last complete listing, for the first time."""
+    remembered: dict[MachineId, InstanceKey] = field(default_factory=dict)
+    """From before a restart, and no complete listing has been seen yet."""
     expected: int = 0
     """Machines that are being made."""
 
@@ -31,7 +33,7 @@ class Observer:
     def expect(self, known: Iterable[tuple[MachineId, InstanceKey]]) -> None:
         """Machines of before a restart: one listing without them does not make them gone."""
         for machine, key in known:
-            self._account(machine.cloud).missed.setdefault(machine, key)
+            self._account(machine.cloud).remembered[machine] = key
 
     async def refresh(self, clouds: Iterable[str]) -> set[str]:
         """List these accounts anew. Returns the deployments for which something is different."""
@@ -69,14 +71,12 @@ class Observer:
                 changed.add(machine.key.deployment)
         if not listing.complete:
             return changed
-        for id, key in list(account.missed.items()):
-            del account.missed[id]
-            changed.add(key.deployment)
-        for id in before - set(listed):
-            if id in account.machines:
-                gone = self._remove(account, id)
-                account.missed[id] = gone.key
-                changed.add(gone.key.deployment)
+        lost = before & set(account.machines) - set(listed)
+        missed = {id: key for id, key in account.remembered.items() if id not in listed}
+        missed |= {id: self._remove(account, id).key for id in lost}
+        account.remembered.clear()
+        changed |= {key.deployment for key in (*account.missed.values(), *missed.values())}
+        account.missed = missed
         return changed
 
     def _account(self, cloud: str) -> _Account:
@@ -141,6 +141,11 @@ class Observer:
         """How many machines of ours are known there, those that are being made included."""
         account = self._account(cloud)
         return len(account.machines) + account.expected
+
+    @property
+    def total(self) -> int:
+        """Machines of ours, at all clouds."""
+        return sum(len(account.machines) for account in self._accounts.values())
 
     def expect_new(self, clouds: Mapping[str, int]) -> None:
         """So many machines are about to be made; negative numbers take that back."""

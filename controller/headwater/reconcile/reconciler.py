@@ -6,16 +6,18 @@ from dataclasses import dataclass, field, replace
 
 from headwater.errors import HeadwaterError, Stalled, Throttled
 from headwater.planning.events import PassEnded, RunEnded, StatusChanged
+from headwater.planning.guard import guard
 from headwater.planning.planner import Plan, plan
 from headwater.planning.problems import problems
 from headwater.planning.quota import room
-from headwater.planning.records import Run, WorkState
+from headwater.planning.records import Run, WorkState, next_run
 from headwater.planning.seats import seats
-from headwater.planning.situation import Situation
+from headwater.planning.situation import Fleet, Situation
 from headwater.planning.status import DeploymentStatus, OutcomeStatus
 from headwater.planning.verdict import assess, deadline, failure, invalid
 from headwater.reconcile.executor import Executor, Outcome
 from headwater.reconcile.lines import Lines
+from headwater.reconcile.safety import Safety
 from headwater.reconcile.wanted import Wanted
 from headwater.topology.desired import Desired
 
@@ -40,6 +42,7 @@ class Reconciler:
     wanted: Wanted
     executor: Executor
     lines: Lines
+    safety: Safety
     statuses: dict[str, DeploymentStatus] = field(default_factory=dict)
 
     async def reconcile(self, name: str) -> Next:
@@ -54,7 +57,10 @@ class Reconciler:
             situation = self.abort(situation, reason)
         if self.lines.attend(situation):
             situation = self.situation(name, desired, situation.run)
-        current = plan(situation)
+        current = self.decide(situation)
+        run = self.safety.remember(situation.run, desired, current)
+        self.executor.ledger.set_run(name, run)
+        situation = replace(situation, run=run)
         outcomes = await self.executor.execute(current, situation.run)
         following = self._judge(situation, current, outcomes)
         self.executor.emit(
@@ -62,14 +68,16 @@ class Reconciler:
         )
         return following
 
+    def decide(self, situation: Situation) -> Plan:
+        return guard(situation, plan(situation))
+
     def _run(self, name: str, desired: Desired | None) -> Run:
         """The present run; a new one begins when what is wanted differs."""
         ledger, catalog = self.executor.ledger, self.wanted.catalog
         run = ledger.runs.get(name)
         digest = desired.digest if desired else ""
         if run is None or (run.digest != digest and name not in catalog.failed):
-            number = run.number + 1 if run else 1
-            run = Run(number, catalog.revision, digest, self.executor.clock())
+            run = next_run(run, catalog.revision, digest, self.executor.clock())
             ledger.set_run(name, run)
             self.executor.exchange.stop_waiting(name, "")
         return run
@@ -81,7 +89,7 @@ class Reconciler:
         if desired is not None:
             executor.exchange.want(desired)
         clouds = desired.clouds if desired else {machine.id.cloud for machine in machines}
-        return Situation(
+        situation = Situation(
             deployment=name,
             desired=desired,
             machines=machines,
@@ -99,6 +107,8 @@ class Reconciler:
             problems=problems(desired, executor.clouds.capabilities) if desired else (),
             room=room(self.wanted.catalog, observer.count),
         )
+        fleet = Fleet(observer.total, len(self.wanted.names))
+        return self.safety.weigh(situation, fleet)
 
     def abort(self, situation: Situation, reason: str) -> Situation:
         """The first reason wins; what runs is stopped, and who waits is told."""
@@ -118,14 +128,14 @@ class Reconciler:
         run = self.executor.ledger.runs.get(name, before.run)
         if outcomes or run != before.run:  # People and recipes may have steered meanwhile.
             situation = self.situation(name, before.desired, run)
-            rest = plan(situation)
+            rest = self.decide(situation)
         if situation.desired is None and not situation.machines and not errors:
             self._forget(name)
             return Next("removed")
         terminal = next((o for o in outcomes if isinstance(o.error, Stalled)), None)
         if terminal and not situation.run.abort:
             situation = self.abort(situation, f"{terminal.action.key.instance}: {terminal.error}")
-            rest = plan(situation)
+            rest = self.decide(situation)
         status = assess(situation, rest)
         if why := self.wanted.failed.get(name):
             status = invalid(name, why, status)
@@ -186,6 +196,7 @@ class Reconciler:
 
     def _forget(self, name: str) -> None:
         self.executor.exchange.forget(name)
+        self.safety.came_back([name])
         self.executor.ledger.forget_deployment(name)
         self.lines.forget(name)
         if self.statuses.pop(name, None) is not None:

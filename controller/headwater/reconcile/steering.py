@@ -1,7 +1,8 @@
 """What people and recipes may do to a run: abort it, take that back, try again."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from headwater.planning.records import next_run
 from headwater.reconcile.agenda import Priority
 from headwater.reconcile.dispatch import Dispatch
 from headwater.reconcile.reconciler import Reconciler
@@ -27,14 +28,8 @@ class Steering:
         run = executor.ledger.runs.get(name)
         if run is None:
             return
-        again = replace(
-            run,
-            number=run.number + 1,
-            abort="",
-            ended=None,
-            started=executor.clock(),
-            revision=self.reconciler.wanted.catalog.revision,
-        )
+        revision = self.reconciler.wanted.catalog.revision
+        again = next_run(run, revision, run.digest, executor.clock())
         executor.ledger.set_run(name, again)
         executor.exchange.stop_waiting(name, "")
         self.dispatch.add(name, Priority.PERSON)

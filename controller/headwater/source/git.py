@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Self
@@ -12,6 +13,7 @@ from headwater.errors import Refused, Stalled, Transient
 from headwater.manifests.snapshot import Snapshot
 from headwater.source.address import SshLogin
 from headwater.source.repositories import discard_mirror, git_directory, open_repository
+from headwater.source.trailers import approvals_since
 from headwater.source.trees import TreeReader
 from headwater.source.upstream import Upstream, open_upstream
 from headwater.source.watch import Watch
@@ -85,7 +87,9 @@ class GitSource:
         if self._accepted:
             self._refuse_rewind(repository, commit, self._accepted)
         if self._snapshot is None or self._snapshot.revision != str(commit.id):
-            self._snapshot = self._reader.read(repository, commit)
+            snapshot = self._reader.read(repository, commit)
+            approvals = approvals_since(repository, commit, self._accepted)
+            self._snapshot = replace(snapshot, approvals=approvals)
         return self._snapshot
 
     def _look_at_directory(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -79,19 +80,52 @@ class GitNotes:
 
 def read_notes(repository: Path, revision: str) -> Mapping[str, str]:
     """What stands on a commit, by context: `{"headwater": "success - 1 deployment ready"}`."""
-    return _parse(_note(open_repository(repository), revision))
+    return _parse(_note(open_repository(repository), revision, REFERENCE))
 
 
 def _annotate(repository: pygit2.Repository, batch: Batch, where: str) -> None:
-    author = pygit2.Signature(*_AUTHOR)
+    """Raises Moved when somebody else wrote at the same time: nothing was changed then.
+
+    libgit2 writes a note over whatever stands there by then, so we let it write to a draft, and
+    move the reference only from where we have read it.
+    """
+    draft = f"refs/notes/draft-{uuid.uuid4().hex}"
     try:
-        for revision, statuses in _by_revision(batch.values()).items():
-            old = _note(repository, revision)
-            new = _render(_parse(old) | {s.context: _line(s) for s in statuses})
-            if new != old:
-                repository.create_note(new, author, author, revision, REFERENCE, _REPLACE)
+        begin = _target(repository, REFERENCE)
+        if begin is not None:
+            repository.references.create(draft, begin)
+        try:
+            _write_lines(repository, batch, draft)
+            _move(repository, begin, _target(repository, draft))
+        finally:
+            if draft in repository.references:
+                repository.references.delete(draft)
     except (pygit2.GitError, OSError, ValueError) as e:
         raise explain(e, where) from e
+
+
+def _write_lines(repository: pygit2.Repository, batch: Batch, draft: str) -> None:
+    author = pygit2.Signature(*_AUTHOR)
+    for revision, statuses in _by_revision(batch.values()).items():
+        old = _note(repository, revision, draft)
+        new = _render(_parse(old) | {s.context: _line(s) for s in statuses})
+        if new != old:
+            repository.create_note(new, author, author, revision, draft, _REPLACE)
+
+
+def _move(repository: pygit2.Repository, begin: pygit2.Oid | None, end: pygit2.Oid | None) -> None:
+    if end is None or end == begin:
+        return
+    with repository.transaction() as transaction:
+        transaction.lock_ref(REFERENCE)
+        if _target(repository, REFERENCE) != begin:
+            raise Moved(f"{REFERENCE} was written by somebody else")
+        transaction.set_target(REFERENCE, end, message="headwater: answer")
+
+
+def _target(repository: pygit2.Repository, reference: str) -> pygit2.Oid | None:
+    found = repository.references.get(reference)
+    return found.peel(pygit2.Commit).id if found is not None else None
 
 
 def _by_revision(statuses: Iterable[CommitStatus]) -> Mapping[str, list[CommitStatus]]:
@@ -101,9 +135,9 @@ def _by_revision(statuses: Iterable[CommitStatus]) -> Mapping[str, list[CommitSt
     return found
 
 
-def _note(repository: pygit2.Repository, revision: str) -> str:
+def _note(repository: pygit2.Repository, revision: str, reference: str) -> str:
     try:
-        return repository.lookup_note(revision, REFERENCE).message
+        return repository.lookup_note(revision, reference).message
     except KeyError:
         return ""
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import random
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -104,6 +105,8 @@ class _Sight(FileSystemEventHandler):
         return self.is_open
 
     def _open(self, git: Path) -> None:
+        # Directories made in a row may be registered twice: watchdog warns, and no harm is done.
+        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
         try:
             observer = Observer()
             observer.start()

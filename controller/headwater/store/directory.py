@@ -2,6 +2,7 @@
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from headwater.errors import HeadwaterError, Stalled, Transient
@@ -20,9 +21,16 @@ def prepared(directory: Path) -> Path:
             directory.chmod(0o700)
     except OSError as error:
         raise unwritable(directory, error) from error
+    _keep_out_of_git(directory)
     if not os.access(directory, os.W_OK | os.X_OK):
         raise unwritable(directory, PermissionError(errno.EACCES, "Permission denied"))
     return directory
+
+
+def _keep_out_of_git(directory: Path) -> None:
+    """Where it lies in a work tree it is nobody's to commit, and no place for manifests."""
+    with suppress(OSError):
+        (directory / ".gitignore").write_text("*\n", encoding="utf-8")
 
 
 def unwritable(path: Path, error: OSError) -> HeadwaterError:

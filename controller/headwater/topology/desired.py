@@ -66,6 +66,12 @@ class Desired:
     nodes: Mapping[str, tuple[InstanceKey, ...]]
     clouds: frozenset[str]
     update: Update
+    protect: bool
+    """Nothing is deleted or replaced without an approval."""
+    max_deletes: int | str
+    """How many instances may go in a scale-down; a count or a percentage."""
+    deletion_policy: str
+    """`delete` or `orphan`: what becomes of the machines when the manifest goes away."""
     provision_timeout: float
     """Seconds from the order of a machine until its agent answers."""
 
@@ -86,6 +92,9 @@ def expand(deployment: ResolvedDeployment) -> Desired:
         nodes=nodes,
         clouds=frozenset(spec.machine.cloud for spec in instances.values()),
         update=deployment.update,
+        protect=deployment.protect,
+        max_deletes=deployment.max_deletes,
+        deletion_policy=deployment.deletion_policy,
         provision_timeout=deployment.provision_timeout,
     )
 

@@ -20,7 +20,7 @@ from headwater.web.encoding import encode
 from headwater.web.streams import json_lines, statuses, texts
 
 _BODY_LIMIT = 16 * 1024
-_REASON_LIMIT = 1024
+_TEXT_LIMIT = 1024
 
 
 class NotFound(Refused):
@@ -58,8 +58,11 @@ class Api:
             Route("/api/v1/watch", self._watch),
             Route(f"{deployment}/logs", self._logs),
             Route(f"{deployment}/instances/{{instance}}/login", self._login),
-            Route(f"{deployment}/retry", self._retry, methods=["POST"]),
-            Route(f"{deployment}/abort", self._abort, methods=["POST"]),
+            Route("/api/v1/approvals", self._approve, methods=["POST"]),
+            *(
+                Route(f"{deployment}/{verb}", self._ask, methods=["POST"], name=verb)
+                for verb in ("retry", "abort", "suspend", "resume")
+            ),
         ]
 
     async def _metrics(self, request: Request) -> Response:
@@ -108,13 +111,25 @@ class Api:
         instance = _instance(request.path_params["instance"], deployment)
         return JSONResponse(encode(self.controller.login(deployment.name, instance)))
 
-    async def _retry(self, request: Request) -> Response:
-        return JSONResponse({"message": self.controller.retry(self._found(request).name)})
+    async def _ask(self, request: Request) -> Response:
+        """One of the people's verbs, by the last part of the path."""
+        name, verb = self._found(request).name, request.url.path.rpartition("/")[2]
+        words, people = await _words(request), self.controller.people
+        match verb:
+            case "retry":
+                message = people.retry(name)
+            case "abort":
+                message = people.abort(name, words.get("reason", ""))
+            case "suspend":
+                reason, by = words.get("reason", ""), words.get("by", "")
+                message = people.suspend(name, reason, by, words.get("until", ""))
+            case _:
+                message = people.resume(name)
+        return JSONResponse({"message": message})
 
-    async def _abort(self, request: Request) -> Response:
-        name = self._found(request).name
-        reason = await _reason(request)
-        return JSONResponse({"message": self.controller.abort(name, reason)})
+    async def _approve(self, request: Request) -> Response:
+        words = await _words(request)
+        return JSONResponse({"message": self.controller.people.approve(words.get("digest", ""))})
 
     def _found(self, request: Request) -> DeploymentStatus:
         name = request.path_params["name"]
@@ -139,19 +154,21 @@ def _exists(name: str, known: list[str], kind: str) -> None:
         raise NotFound(f"no {kind} '{name}' ({hint})")
 
 
-async def _reason(request: Request) -> str:
+async def _words(request: Request) -> dict[str, str]:
+    """The body: a JSON object of short texts; nothing at all is an empty one."""
     body = b""
     async for piece in request.stream():
         body += piece
         if len(body) > _BODY_LIMIT:
             raise Refused(f"the request is longer than {_BODY_LIMIT} bytes")
     try:
-        reason = json.loads(body or b"{}").get("reason", "")
-    except (ValueError, AttributeError):
-        reason = None
-    if not isinstance(reason, str) or len(reason) > _REASON_LIMIT:
-        raise Refused(f'expected {{"reason": "..."}} of at most {_REASON_LIMIT} characters')
-    return reason
+        words = json.loads(body or b"{}")
+    except ValueError:
+        words = None
+    texts = list(words.values()) if isinstance(words, dict) else [None]
+    if not all(isinstance(text, str) and len(text) <= _TEXT_LIMIT for text in texts):
+        raise Refused(f'expected {{"name": "text"}}, of at most {_TEXT_LIMIT} characters each')
+    return dict(words)
 
 
 def _application(routes: list[Route], *middleware: Middleware) -> Starlette:

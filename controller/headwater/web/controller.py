@@ -9,8 +9,29 @@ Render = Callable[[str], tuple[bytes, str]]
 """Accept header → body and content type of `/metrics`."""
 
 
+class People(Protocol):
+    """What a person may ask for; the answer says what follows. Every verb raises Refused."""
+
+    def retry(self, name: str) -> str:
+        """Try again what failed."""
+
+    def abort(self, name: str, reason: str) -> str:
+        """Stop the deployment's run."""
+
+    def approve(self, digest: str) -> str:
+        """Let a plan through that the guard holds back."""
+
+    def suspend(self, name: str, reason: str, by: str, until: str) -> str:
+        """Leave the deployment as it is; `until` is ISO 8601 with a zone, or empty."""
+
+    def resume(self, name: str) -> str: ...
+
+
 class Controller(Protocol):
     """Called on the loop's thread; must not block."""
+
+    @property
+    def people(self) -> People: ...
 
     def alive(self) -> bool:
         """False when nothing has moved for longer than it ever should."""
@@ -27,12 +48,6 @@ class Controller(Protocol):
         self, deployment: str, instance: str = "", *, follow: bool = False, history: bool = False
     ) -> AsyncGenerator[tuple[str, bytes], None]:
         """Pieces of output and the instance (`wn.3`) that printed them; empty means every one."""
-
-    def retry(self, name: str) -> str:
-        """Try again what failed; says what follows. Raises Refused."""
-
-    def abort(self, name: str, reason: str) -> str:
-        """Stop the deployment's run; says what follows. Raises Refused."""
 
     def login(self, name: str, instance: str) -> Login:
         """How a person reaches the instance. Raises Refused while there is no way."""

@@ -35,7 +35,10 @@ def test_the_help_names_every_verb():
     commands = run("--help").stdout.partition("Commands:\n")[2]
     listed = " ".join(line.split()[0] for line in commands.splitlines())
 
-    assert listed == ("run plan validate status wait params logs ssh retry abort schema local demo")
+    assert listed == (
+        "run plan validate status wait params logs ssh retry abort approve suspend resume schema "
+        "local demo"
+    )
 
 
 @pytest.mark.parametrize(

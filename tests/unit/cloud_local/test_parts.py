@@ -83,7 +83,11 @@ def test_processes_are_found_by_environment_and_ended(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wanted", "reasons", "line"),
     [
-        ("auto", {"machine": "", "sandbox": "", "process": ""}, "local: level machine"),
+        (
+            "auto",
+            {"machine": "", "sandbox": "", "process": ""},
+            "local: level machine (machines reach each other and this host, not the outside)",
+        ),
         (
             "auto",
             {"machine": "needs root", "sandbox": "", "process": ""},

@@ -4,6 +4,9 @@ import random
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fakes.worlds import property_settings, simulated, worlds
 from headwater.planning.actions import Contextualise, Create, Terminate
 from headwater.planning.budget import portion
@@ -13,8 +16,6 @@ from headwater.planning.seats import ALIVE, seats, staleness
 from headwater.planning.situation import Situation
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Machine, MachineState
-from hypothesis import given
-from hypothesis import strategies as st
 
 MOST_PASSES = 80
 

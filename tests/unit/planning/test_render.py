@@ -1,17 +1,18 @@
 """Plans for people and programs."""
 
 import json
+from typing import Any
 
 from fakes.builders import desired, key, machine, node, record, situation
 from headwater.manifests.resolved import Update
-from headwater.planning.planner import plan
+from headwater.planning.planner import Plan, plan
 from headwater.planning.render import as_document, as_markdown, as_text, counts, summary
 
 OLD = desired(node("web"), node("db"))
 NEW = desired(node("web", image="debian-13"), node("db", deploy="#!/bin/sh\nx\n"), node("new"))
 
 
-def mixed():
+def mixed() -> Plan:
     """One of each: a creation, a change, a replacement, a deletion."""
     web, db = OLD.instances.values()
     extra = machine(web, "m9", instance=key("gone.1"))
@@ -19,7 +20,7 @@ def mixed():
     return plan(situation(NEW, there))
 
 
-def unchanged():
+def unchanged() -> Plan:
     web = desired(node("web"), name="calm")
     (spec,) = web.instances.values()
     return plan(situation(web, [(machine(spec), record(spec))]))
@@ -72,7 +73,7 @@ def test_markdown_has_one_table_per_changed_deployment():
 
 
 def test_the_document_is_plain_and_whole():
-    document = as_document([mixed(), unchanged()])
+    document: dict[str, Any] = as_document([mixed(), unchanged()])
 
     assert json.loads(json.dumps(document)) == document
     assert document["counts"] == {"create": 1, "change": 1, "replace": 1, "delete": 1}

@@ -1,35 +1,49 @@
 """What a situation amounts to."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
+
 from fakes.builders import NOON, desired, failed, key, machine, node, record, run, situation
 from headwater.manifests.resolved import Update
 from headwater.planning.planner import plan
-from headwater.planning.records import WorkState
-from headwater.planning.status import Phase
+from headwater.planning.records import Record, WorkState
+from headwater.planning.status import DeploymentStatus, Phase
 from headwater.planning.verdict import assess, explain, failure, invalid
-from headwater.topology.machines import MachineState
+from headwater.topology.desired import Desired, InstanceSpec
+from headwater.topology.machines import Machine, MachineState
 
 WEB = desired(node("web", 2))
 ONE, TWO = WEB.instances.values()
 TIMEOUT = WEB.provision_timeout
 
+Pair = tuple[Machine, Record | None]
 
-def assessed(*pairs, system=WEB, **rest):
+
+def assessed(*pairs: Pair, system: Desired | None = WEB, **rest: Any) -> DeploymentStatus:
     now = situation(system, pairs, **rest)
     return assess(now, plan(now))
 
 
-def serving(spec=ONE, id="m1"):
+def serving(spec: InstanceSpec = ONE, id: str = "m1") -> Pair:
     return machine(spec, id), record(spec)
 
 
-def at_work(spec=ONE, state=WorkState.RUNNING, id="m1", **rest):
+def at_work(
+    spec: InstanceSpec = ONE, state: WorkState = WorkState.RUNNING, id: str = "m1", **rest: Any
+) -> Pair:
     return machine(spec, id), replace(record(spec, state), **rest)
 
 
-def conditions(status):
+def told(status: DeploymentStatus, type: str) -> str:
+    """The message of this condition."""
+    condition = status.condition(type)
+    assert condition is not None
+    return condition.message
+
+
+def conditions(status: DeploymentStatus) -> dict[str, bool]:
     return {condition.type: condition.status for condition in status.conditions}
 
 
@@ -58,7 +72,7 @@ class TestPhase:
 
         assert status.phase is Phase.ABORTED
         assert conditions(status) == {"Ready": False, "Reconciling": False, "Stalled": True}
-        assert status.condition("Stalled").message == "web.2: boom"
+        assert told(status, "Stalled") == "web.2: boom"
 
     def test_the_manifest_is_gone(self):
         removing = assessed(serving(), system=None)
@@ -73,14 +87,14 @@ class TestPhase:
 def test_what_a_cloud_cannot_do_is_said_and_waits_for_a_person():
     status = assessed(problems=("cloud local installs no packages",))
 
-    assert status.condition("Stalled").message == "cloud local installs no packages"
+    assert told(status, "Stalled") == "cloud local installs no packages"
     assert status.diagnostics == ("cloud local installs no packages",)
 
 
 def test_progress_is_told_in_counts():
     status = assessed(at_work(ONE))
 
-    assert status.condition("Reconciling").message == "1 contextualising, 1 missing"
+    assert told(status, "Reconciling") == "1 contextualising, 1 missing"
 
 
 def test_a_plan_that_is_held_back_is_not_ready():
@@ -141,7 +155,7 @@ def test_the_inventory_names_machine_address_and_incarnation():
 
 
 class TestFailure:
-    def of(self, *pairs, **rest):
+    def of(self, *pairs: Pair, **rest: Any) -> str:
         return failure(situation(WEB, pairs, **rest))
 
     def test_a_failed_recipe_fails_the_run_in_its_own_words(self):
@@ -223,7 +237,7 @@ class TestInvalid:
 
         assert (status.ready, status.phase) == (2, Phase.READY)
         assert status.is_stalled
-        assert status.condition("Ready").message == "shop.toml:1:1: wrong"
+        assert status.conditions[0].message == "shop.toml:1:1: wrong"
 
     def test_a_system_that_never_was_is_stalled_too(self):
         status = invalid("shop", ["a", "b"], None)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+
 from fakes.builders import deployment, desired, key, node
 from headwater.manifests.resolved import (
     Literal,
@@ -10,6 +11,7 @@ from headwater.manifests.resolved import (
     RecipeKind,
     Reference,
     ResolvedImage,
+    ResolvedNode,
     Secret,
     Size,
     Update,
@@ -19,7 +21,7 @@ from headwater.topology.desired import expand
 BASE = node("web", 2, inputs={"a": Literal("1")}, outputs=["url"], packages=["curl"])
 
 
-def digests(changed):
+def digests(changed: ResolvedNode) -> tuple[str, str]:
     spec = desired(changed).instances[key()]
     return spec.machine_digest, spec.work.digest
 
@@ -65,14 +67,11 @@ def test_each_cloud_has_its_own_image_id_and_login():
 
 
 def test_recipes_run_in_order_with_packages_between_pre_and_post_install():
-    def recipe(component, text):
-        return Recipe(component, text)
-
     recipes = {
-        RecipeKind.DEPLOY: (recipe("web", "d"),),
-        RecipeKind.POST_INSTALL: (recipe("base", "post1"), recipe("web", "post2")),
-        RecipeKind.PRE_INSTALL: (recipe("base", "pre1"), recipe("web", "pre2")),
-        RecipeKind.REPORT: (recipe("web", "r"),),
+        RecipeKind.DEPLOY: (Recipe("web", "d"),),
+        RecipeKind.POST_INSTALL: (Recipe("base", "post1"), Recipe("web", "post2")),
+        RecipeKind.PRE_INSTALL: (Recipe("base", "pre1"), Recipe("web", "pre2")),
+        RecipeKind.REPORT: (Recipe("web", "r"),),
     }
     work = desired(replace(BASE, recipes=recipes)).instances[key()].work
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+
 from fakes.builders import desired, key, machine
 from headwater.topology.digests import digest
 from headwater.topology.keys import InstanceKey, MachineId
@@ -16,7 +17,7 @@ def test_an_instance_is_written_as_people_do():
 
 
 def test_instances_are_ordered_by_index_and_not_by_letters():
-    assert sorted([InstanceKey("d", "wn", 10), InstanceKey("d", "wn", 9)])[0].index == 9
+    assert InstanceKey("d", "wn", 9) < InstanceKey("d", "wn", 10)
 
 
 def test_a_machine_is_written_with_its_cloud():

@@ -1,10 +1,13 @@
 """How runtime parameters are named, and what a value follows from."""
 
 import pytest
+
 from fakes.builders import desired, key, node
 from headwater.manifests.resolved import Literal, Reference
+from headwater.topology.keys import InstanceKey
 from headwater.topology.parameters import (
     InstanceValue,
+    Lookup,
     NodeValue,
     RunValue,
     UnknownKey,
@@ -36,7 +39,7 @@ SYSTEM = desired(
 WN1, WN3, CE = key("wn.1"), key("wn.3"), key("ce.1")
 
 
-def known(**values):
+def known(**values: str) -> Lookup:
     """A look-up in `ce_1__queue=...`."""
     table = {}
     for name, value in values.items():
@@ -99,7 +102,7 @@ class TestKeys:
         ],
     )
     def test_an_unknown_key_is_an_error_that_helps(self, text, said):
-        with pytest.raises(UnknownKey, match=".") as error:
+        with pytest.raises(UnknownKey, match=r".") as error:
             parse_key(text, WN1, SYSTEM)
 
         assert said in str(error.value)
@@ -110,7 +113,9 @@ class TestKeys:
         assert parse_key("backup.hostname", key(), system) == InstanceValue(
             key(), "backup.hostname"
         )
-        assert parse_key("backup.hostname", key("backup.1"), system).key == key("backup.1")
+        assert parse_key("backup.hostname", key("backup.1"), system) == InstanceValue(
+            key("backup.1"), "hostname"
+        )
 
 
 class TestWriting:
@@ -123,7 +128,7 @@ class TestWriting:
         assert not is_writable(SYSTEM.instances[WN1], name)
 
 
-def value(name, lookup, instance=WN1):
+def value(name: str, lookup: Lookup, instance: InstanceKey = WN1) -> str | None:
     return read(InstanceValue(instance, name), SYSTEM, lookup)
 
 
@@ -170,7 +175,9 @@ class TestValues:
 
 
 class TestMissing:
-    def missing(self, name, lookup, instance=WN1):
+    def missing(
+        self, name: str, lookup: Lookup, instance: InstanceKey = WN1
+    ) -> tuple[InstanceKey, str] | None:
         return first_missing(InstanceValue(instance, name), SYSTEM, lookup)
 
     def test_an_output_lacks_itself(self):

@@ -65,15 +65,19 @@ class HostClient:
     def _start_host(self) -> None:
         """Returns when a host serves the directory, or another client is about to see to it."""
         module = "headwater.cloud.local.host"
-        started = subprocess.run(  # noqa: S603  # ourselves
-            [sys.executable, "-m", module, "--directory", str(self._layout.root)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_START_SECONDS,
-            start_new_session=True,
-            check=False,
-        )
+        try:
+            started = subprocess.run(  # noqa: S603  # ourselves
+                [sys.executable, "-m", module, "--directory", str(self._layout.root)],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_START_SECONDS,
+                start_new_session=True,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            text = f"the local cloud's host does not get ready, see {self._layout.log}"
+            raise HostError(504, text) from error
         if started.returncode:
             reason = started.stderr.strip().splitlines()[-1:] or ["it does not say why"]
             raise HostError(500, reason[0])

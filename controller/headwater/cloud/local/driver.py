@@ -26,6 +26,7 @@ from headwater.cloud.local.wire import HostError
 _log = logging.getLogger("headwater.cloud.local")
 
 _GONE = 404
+_NOTES = {"machine": ("machines reach each other and this host, not the outside",)}
 _STATES = {
     "pending": NodeState.PENDING,
     "running": NodeState.RUNNING,
@@ -184,7 +185,8 @@ def describe(wanted: str, reasons: Mapping[str, str]) -> str:
     missing: list[str] = []
     for level, reason in reasons.items():
         if not reason and wanted in ("auto", level):
-            return f"local: level {level}" + (f" ({'; '.join(missing)})" if missing else "")
+            notes = [*missing, *_NOTES.get(level, ())]
+            return f"local: level {level}" + (f" ({'; '.join(notes)})" if notes else "")
         if reason:
             missing.append(f"{level}: {reason}")
     raise _http(

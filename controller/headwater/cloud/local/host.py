@@ -11,6 +11,7 @@ import fcntl
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -28,6 +29,7 @@ _IDLE_SECONDS = 1.0
 _LOOK_SECONDS = 2.0
 """Between two looks whether the directory still exists."""
 _BACKLOG = 128
+_OPEN_FILES = 1 << 16
 _log = logging.getLogger(__name__)
 
 
@@ -181,6 +183,7 @@ def _detach(layout: Layout, lock: IO[bytes]) -> int:
         lock.flush()
         try:
             _redirect(layout.log)
+            _allow_many_files()
             os.chdir("/")
             asyncio.run(Host(layout, lock).run(ready))
         except Exception as error:  # noqa: BLE001  # nobody else could tell the client
@@ -200,6 +203,13 @@ def _redirect(log: Path) -> None:
         os.dup2(nothing.fileno(), 1)
         os.dup2(kept.fileno(), 2)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+
+
+def _allow_many_files() -> None:
+    """A machine takes a listener, its holder's descriptor, and several for each login."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if most == resource.RLIM_INFINITY else min(_OPEN_FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _bound(control: Path) -> socket.socket:

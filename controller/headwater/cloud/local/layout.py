@@ -36,7 +36,7 @@ class Layout:
 
     @property
     def template(self) -> Path:
-        """What every sandbox starts with: a copy of the few files of /etc that programs need."""
+        """What every sandbox starts with."""
         return self.root / "template"
 
     def machine(self, id: str) -> Path:

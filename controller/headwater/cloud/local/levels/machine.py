@@ -54,7 +54,7 @@ class MachineLevel:
         tree = self._layout.tree(record.id)
         own_folders(tree, (*_SYSTEM, "sys", "opt", "srv"))
         programs = [each.name for each in link_programs(tree)]
-        lay_devices(tree)
+        lay_devices(tree / "dev")
         lines = [*boot_mounts(tree), *bind_devices(tree)]
         lines.append(holder.mount_line("sysfs", tree / "sys", "sysfs", "ro,nosuid,nodev,noexec"))
         lines.extend(self._lay_overlay(record, name) for name in (*_SYSTEM, *programs))

@@ -14,10 +14,10 @@ from headwater.cloud.local.addresses import listen_on_loopback
 from headwater.cloud.local.layout import Layout
 from headwater.cloud.local.levels import holder
 from headwater.cloud.local.levels.shape import Command, Place, login_environment
+from headwater.cloud.local.levels.template import Template
 from headwater.cloud.local.levels.tree import (
     bind_devices,
     boot_mounts,
-    lay_devices,
     lay_hosts,
     link_programs,
     own_folders,
@@ -27,12 +27,6 @@ from headwater.cloud.local.record import Holder, Record
 _UNSHARE = ("--user", "--map-root-user", "--mount", "--pid", "--uts", "--ipc")
 _ENTER = ("-U", "--preserve-credentials", "-m", "-u", "-i", "-p")
 
-_ETC_FILES = (
-    *("passwd", "group", "nsswitch.conf", "host.conf", "gai.conf", "resolv.conf", "services"),
-    *("protocols", "ld.so.cache", "ld.so.conf", "os-release", "debian_version", "login.defs"),
-    *("redhat-release", "profile", "bash.bashrc", "bashrc", "environment", "localtime"),
-    *("timezone", "locale.conf", "mime.types", "inputrc"),
-)
 _ETC_FOLDERS = ("ssl", "alternatives", "pki", "crypto-policies", "ca-certificates")
 """Bound, not copied: the copies would cost more than all the rest of a machine."""
 
@@ -42,6 +36,7 @@ class SandboxLevel:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self._template = Template(layout.template)
 
     def reserve(self, record: Record, taken: Collection[str]) -> Place:
         listener = listen_on_loopback(self._layout.root, record.address, taken)
@@ -52,14 +47,15 @@ class SandboxLevel:
         tree = self._layout.tree(record.id)
         own_folders(tree, ("etc", "usr", "var/lib", "var/log", "var/tmp", "opt", "srv"))
         programs = link_programs(tree)
-        lay_devices(tree)
-        for each in self._template().iterdir():
+        for each in self._template.etc():
             shutil.copyfile(each, tree / "etc" / each.name)
         lay_hosts(tree / "etc")
         bound = [Path("/etc", name) for name in _ETC_FOLDERS if Path("/etc", name).is_dir()]
         for each in bound:
             (tree / "etc" / each.name).mkdir()
-        lines = boot_mounts(tree) + bind_devices(tree)
+        lines = boot_mounts(tree)
+        lines.append(holder.mount_line(self._template.dev(), tree / "dev", "none", "bind,ro"))
+        lines.extend(bind_devices(tree))
         for each in (Path("/usr"), *programs, *bound):
             target = tree / each.relative_to("/")
             lines.append(holder.mount_line(each, target, "none", "rbind,ro"))
@@ -95,16 +91,3 @@ class SandboxLevel:
 
     def _fstab(self, record: Record) -> Path:
         return self._layout.machine(record.id) / "fstab"
-
-    def _template(self) -> Path:
-        """Made once: what /etc gives an ordinary user, links resolved."""
-        template = self._layout.template
-        if not template.is_dir():
-            scratch = template.with_suffix(".new")
-            shutil.rmtree(scratch, ignore_errors=True)
-            scratch.mkdir()
-            for name in _ETC_FILES:
-                if Path("/etc", name).is_file():
-                    shutil.copyfile(Path("/etc", name), scratch / name)
-            scratch.rename(template)
-        return template

@@ -40,21 +40,24 @@ def link_programs(tree: Path) -> list[Path]:
     return real
 
 
-def lay_devices(tree: Path) -> None:
+def lay_devices(dev: Path) -> None:
     """Mount points and links of a /dev with nothing in it that reaches the host's hardware."""
     for name in _DEVICES:
-        (tree / "dev" / name).touch()
+        (dev / name).touch()
     for name, target in _LINKS.items():
-        (tree / "dev" / name).symlink_to(target)
-    (tree / "dev/pts").mkdir()
-    (tree / "dev/shm").mkdir()
-    (tree / "dev/shm").chmod(0o1777)
+        (dev / name).symlink_to(target)
+    (dev / "pts").mkdir()
+    (dev / "shm").mkdir()
 
 
 def bind_devices(tree: Path) -> list[str]:
-    lines = [mount_line(f"/dev/{each}", tree / "dev" / each, "none", "bind") for each in _DEVICES]
-    options = "newinstance,ptmxmode=0666,mode=620"
-    return [*lines, mount_line("devpts", tree / "dev/pts", "devpts", options)]
+    dev = tree / "dev"
+    shared_memory = "nosuid,nodev,mode=1777,size=64m"
+    return [
+        *(mount_line(f"/dev/{each}", dev / each, "none", "bind") for each in _DEVICES),
+        mount_line("devpts", dev / "pts", "devpts", "newinstance,ptmxmode=0666,mode=620"),
+        mount_line("tmpfs", dev / "shm", "tmpfs", shared_memory),
+    ]
 
 
 def boot_mounts(tree: Path) -> list[str]:

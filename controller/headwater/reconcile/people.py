@@ -1,0 +1,87 @@
+"""What people may ask of the running controller; each answer says what follows."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from headwater.errors import Refused
+from headwater.reconcile.agenda import Priority
+from headwater.reconcile.safety import Suspension, describe
+from headwater.reconcile.steering import Steering
+
+_DIGEST = re.compile("[0-9a-f]{8,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Every verb raises Refused, with the reason, where it cannot be."""
+
+    steering: Steering
+
+    def retry(self, name: str) -> str:
+        """A new run: what failed is tried again, what succeeded stays."""
+        run = self.steering.reconciler.executor.ledger.runs.get(self._known(name))
+        if run is None or (not run.abort and run.ended is None):
+            raise Refused(f"{name} is still under way; nothing to retry")
+        if not run.abort:
+            return f"{name} has not failed; nothing to retry"
+        self.steering.renew(name)
+        return f"{name}: trying again"
+
+    def abort(self, name: str, reason: str) -> str:
+        """The first reason wins."""
+        run = self.steering.reconciler.executor.ledger.runs.get(self._known(name))
+        if run is None:
+            raise Refused(f"{name} has no run to abort")
+        if run.abort:
+            return f"{name} is aborted already: {run.abort}"
+        self.steering.abort(name, reason or "aborted by a person")
+        return f"{name}: aborted; a new commit or `headwater retry {name}` goes on"
+
+    def approve(self, digest: str) -> str:
+        """Let the plan of this digest through, now or when it comes up."""
+        if not _DIGEST.fullmatch(digest):
+            raise Refused(f"{digest!r} is no digest of a plan; `headwater plan` shows them")
+        reconciler = self.steering.reconciler
+        reconciler.safety.approve([digest])
+        held = [
+            n
+            for n, s in reconciler.statuses.items()
+            if (c := s.condition("PlanBlocked")) and c.status
+        ]
+        for name in held:
+            self.steering.dispatch.add(name, Priority.PERSON)
+        waiting = f"looking again at {', '.join(held)}" if held else "no plan waits at present"
+        return f"{digest} is approved; {waiting}"
+
+    def suspend(self, name: str, reason: str, by: str, until: str) -> str:
+        """Nothing is created, changed or deleted until it ends (ISO 8601 with a zone)."""
+        suspension = _suspension(reason, by, until)
+        self.steering.reconciler.safety.suspend(self._known(name), suspension)
+        self.steering.dispatch.add(name, Priority.PERSON)
+        return f"{name} is suspended: {describe(suspension)}"
+
+    def resume(self, name: str) -> str:
+        if not self.steering.reconciler.safety.resume(self._known(name)):
+            return f"{name} was not suspended"
+        self.steering.dispatch.add(name, Priority.PERSON)
+        return f"{name} goes on"
+
+    def _known(self, name: str) -> str:
+        statuses = self.steering.reconciler.statuses
+        if name not in statuses:
+            known = ", ".join(sorted(statuses)[:10]) or "none yet"
+            raise Refused(f"there is no deployment {name}; known: {known}")
+        return name
+
+
+def _suspension(reason: str, by: str, until: str) -> Suspension:
+    if not reason or not by:
+        raise Refused("a suspension has a reason and a name")
+    try:
+        end = datetime.fromisoformat(until) if until else None
+    except ValueError:
+        end = None
+    if until and (end is None or end.tzinfo is None):
+        raise Refused(f"{until!r} is no time with a zone, such as 2026-12-01T08:00+01:00")
+    return Suspension(reason, by, end)

@@ -1,0 +1,26 @@
+"""What commit messages say to the controller."""
+
+import re
+
+import pygit2
+
+KEY = "Headwater-Approve"
+MOST_COMMITS = 1000
+"""How far back approvals are looked for."""
+
+_TRAILER = re.compile(rf"^{KEY}:\s*([0-9a-f]{{8,64}})\s*$", re.MULTILINE | re.IGNORECASE)
+
+
+def approvals_since(
+    repository: pygit2.Repository, tip: pygit2.Commit, accepted: str | None
+) -> tuple[str, ...]:
+    """Digests in the trailers of the commits after `accepted`; of the tip alone without one."""
+    walker = repository.walk(tip.id)
+    if accepted and accepted in repository:
+        walker.hide(pygit2.Oid(hex=accepted))
+    found: dict[str, None] = {}
+    for number, commit in enumerate(walker):
+        if number >= MOST_COMMITS or (number and not accepted):
+            break
+        found |= dict.fromkeys(digest.lower() for digest in _TRAILER.findall(commit.message))
+    return tuple(found)
