@@ -29,8 +29,11 @@ def prepared(directory: Path) -> Path:
 
 def _keep_out_of_git(directory: Path) -> None:
     """Where it lies in a work tree it is nobody's to commit, and no place for manifests."""
-    with suppress(OSError):
-        (directory / ".gitignore").write_text("*\n", encoding="utf-8")
+    ignore = directory / ".gitignore"
+    if not ignore.exists():
+        with suppress(OSError):
+            ignore.touch(mode=0o600)
+            ignore.write_text("*\n", encoding="utf-8")
 
 
 def unwritable(path: Path, error: OSError) -> HeadwaterError:

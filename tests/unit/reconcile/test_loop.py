@@ -65,6 +65,11 @@ def test_a_commit_becomes_machines_and_an_answer():
     assert site.answers.of(revision, "headwater/shop")[-1] == "success"
 
 
+def ended(states):
+    """The final ones: a plan that waits for an approval is pending again."""
+    return [state for state in states if state != "pending"]
+
+
 @pytest.mark.parametrize(
     ("wish", "instances"),
     [
@@ -80,9 +85,9 @@ def test_the_next_commit_is_followed(wish, instances):
     revision = site.source.history[-1].revision
 
     assert site.instances() == instances
-    assert site.answers.of(revision, "headwater/shop") in (["success"], ["pending", "success"])
-    assert site.answers.of(revision, "headwater/blog") == (
-        ["pending", "success"] if wish == "nothing" else []
+    assert ended(site.answers.of(revision, "headwater/shop")) == ["success"]
+    assert ended(site.answers.of(revision, "headwater/blog")) == (
+        ["success"] if wish == "nothing" else []
     )
 
 
