@@ -26,9 +26,12 @@ from headwater.reconcile.loop import ACCEPTED, Loop
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.people import People
 from headwater.reconcile.ports import Listener
+from headwater.reconcile.publisher import Publisher
 from headwater.reconcile.reconciler import Reconciler
+from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
 from headwater.reconcile.steering import Steering
+from headwater.reconcile.survey import Survey
 from headwater.reconcile.wanted import Wanted
 from headwater.remote.lines import Lines as RemoteLines
 from headwater.reporting.answers import describe
@@ -163,7 +166,10 @@ async def _loop(
     )
     lines = Lines(executor)
     lines.expect()
-    reconciler = Reconciler(Wanted(), executor, lines, Safety(ledger, now, own_version()))
+    wanted = Wanted()
+    safety = Safety(ledger, now, own_version())
+    survey = Survey(wanted, executor, safety, Rollback(ledger, wanted))
+    reconciler = Reconciler(survey, lines, Publisher(wanted, executor))
     dispatch = Dispatch(reconciler.reconcile, settled, settings.workers)
     steering = Steering(reconciler, dispatch)
     loop = Loop(

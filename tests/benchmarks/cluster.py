@@ -10,6 +10,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.common import Controller, cost, cpu_of, example, moment, running, say
 
 NAME = "gpod-cluster"
+BYSTANDER = """\
+apiVersion = "headwater.dev/v1alpha1"
+kind = "Deployment"
+metadata = { name = "bystander" }
+spec = { cloud = "local", nodes = { nobody = { component = "nobody", replicas = 0 } } }
+"""
+"""A repository from which the last manifest goes would have to be approved."""
+NOBODY = """\
+apiVersion = "headwater.dev/v1alpha1"
+kind = "Component"
+metadata = { name = "nobody" }
+spec = { image = "debian-12" }
+"""
 
 
 def main() -> None:
@@ -20,6 +33,7 @@ def main() -> None:
     parser.add_argument("--profile", type=Path, help="write the controller's cProfile here")
     options = parser.parse_args()
     before = example("clouds", "images", level=options.level)
+    before |= {"bystander.toml": BYSTANDER, "nobody.toml": NOBODY}
     after = before | example(NAME)
     manifest = f"{NAME}/deployment.toml"
     after[manifest] = after[manifest].replace("replicas = 30", f"replicas = {options.workers}")
@@ -48,7 +62,7 @@ def _once(
     ready = controller.heard("deployment.status_changed", deployment=NAME, phase="Ready")
     used = cpu_of(controller.process.pid) - used
     host = cpu_of(controller.host)
-    read = controller.heard("source.revision_read", deployments=1)
+    read = controller.heard("source.revision_read", deployments=2)
     first = controller.heard("action.ended", action="create")
     with cost() as removal:
         repository.commit(before)

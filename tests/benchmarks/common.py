@@ -25,7 +25,7 @@ from headwater.cloud.local.layout import Layout
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples-repo"
 PROGRAM = str(Path(sys.executable).with_name("headwater"))
-PATIENCE = 300.0
+PATIENCE = 180.0
 """Seconds until something that should happen counts as never happening."""
 _LOOK = 0.02
 

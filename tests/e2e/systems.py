@@ -27,6 +27,14 @@ def site(level: str) -> dict[str, str]:
     return {"clouds/local.toml": document(cloud), "images/host.toml": document(image)}
 
 
+def nothing() -> dict[str, str]:
+    """A deployment without machines: where everything else is removed, a manifest is left.
+
+    A repository in which none is left at all looks like a mistake, and is held back.
+    """
+    return system(name="nothing", replicas=0)
+
+
 def system(
     recipe: str = RUNS,
     *,

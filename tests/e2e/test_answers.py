@@ -46,12 +46,14 @@ def test_a_failure_is_answered_once_with_counts_duration_and_its_own_words(progr
 def test_a_commit_that_is_overtaken_is_closed_as_superseded(program: Program):
     overtaken = program.repository.commit(site(program.level) | system(WAITS))
     program.start()
-    program.until_running("box")
+    home = program.layout.home(program.until_running("box").machine)
 
     newest = program.repository.commit(system(RUNS))
+    closed = f"failure - superseded by {newest[:10]}"
+    assert program.repository.until_answered(overtaken, "headwater/box") == closed
+    (home / "go").touch()
     program.until_ready("box", newest)
 
-    closed = f"failure - superseded by {newest[:10]}"
     for context in ("headwater", "headwater/box"):
         assert program.repository.history(overtaken, context) == ["pending - reconciling", closed]
     assert program.repository.until_answered(newest).startswith("success")

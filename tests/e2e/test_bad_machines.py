@@ -43,12 +43,10 @@ def test_a_machine_that_answers_with_another_host_key_is_not_spoken_to(program: 
 def test_a_machine_that_does_not_answer_any_more_fails_at_the_provision_deadline(program: Program):
     machine = begin(program, system(timeouts={"provision": "3s"}))
     program.said("ssh", "box", "one.1", "--", "(sleep 0.2; ip link set eth0 down) >&- 2>&- &")
-    program.until(
-        lambda status: any(i.message for d in status.deployments for i in d.instances),
-        "the line is lost",
-    )
+    program.kill()
 
     program.repository.commit(system(RUNS + "# changed\n", timeouts={"provision": "3s"}))
+    program.start()
     status = program.until_stalled("box")
 
     [stalled] = [c for c in status.conditions if c.type == "Stalled"]
@@ -64,7 +62,6 @@ def test_a_cloud_that_does_not_answer_for_a_while_loses_nothing(program: Program
     try:
         revision = program.repository.commit(system(RUNS + "# changed\n", replicas=2))
         program.until(lambda status: status.revision == revision, "the commit is read")
-        assert program.deployment("box").desired == 2
     finally:
         os.kill(host, signal.SIGCONT)
     status = program.until_ready("box")

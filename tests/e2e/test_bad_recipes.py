@@ -37,7 +37,7 @@ def pair(first: str, second: str) -> dict[str, str]:
 
 def test_a_failure_stops_its_deployment_in_its_own_words_and_no_other(program: Program):
     """The failing recipe waits until the other one runs: so there is something to stop."""
-    fails = "#!/bin/sh\nsleep 0.3\nuntil [ -e \"$HOME/go\" ]; do sleep 0.05; done\n"
+    fails = '#!/bin/sh\nsleep 0.3\nuntil [ -e "$HOME/go" ]; do sleep 0.05; done\n'
     fails += "echo no license for node first >&2\nexit 7\n"
     begin(program, pair(fails, BLOCKS) | system(name="good"))
     program.until_running("pair", "second.1")

@@ -89,12 +89,13 @@ def test_a_file_that_cannot_be_read_as_toml_removes_nothing(program: Program):
     program.until_ready("other")
     before = program.machines()
 
-    program.repository.commit({"box/system.toml": "this is = = not TOML\n"})
-    status = program.until_stalled("box")
+    revision = program.repository.commit({"box/system.toml": "this is = = not TOML\n"})
+    answer = program.repository.until_answered(revision)
 
-    assert "box/system.toml:1:" in program.status().diagnostics[0]
-    assert status.ready == 1
-    assert program.deployment("other").is_ready
+    assert answer.startswith("failure - 2/2 deployments ready; box/system.toml:1:6: not valid TOML")
+    assert program.status().diagnostics[0].startswith("box/system.toml:1:6: not valid TOML")
+    assert [d.is_ready for d in program.status().deployments] == [True, True]
+    assert program.verb("wait").code == 1
     assert program.machines() == before
 
 
@@ -103,10 +104,12 @@ def test_a_component_that_breaks_holds_its_users_as_they_are(program: Program):
     program.until_ready("box")
     before = program.machines()
 
-    program.repository.commit({"box/deploy.sh": None})
+    revision = program.repository.commit({"box/deploy.sh": None})
     status = program.until_stalled("box")
 
-    assert "no file 'box/deploy.sh' for this recipe" in status.diagnostics[0]
+    assert any("no file 'box/deploy.sh' for this recipe" in d for d in program.status().diagnostics)
+    assert "component 'box' is broken (see box/system.toml)" in status.diagnostics[0]
+    assert status.diagnostics[0] in program.repository.until_answered(revision, "headwater/box")
     assert program.machines() == before
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from e2e.program import Program
-from e2e.systems import example
+from e2e.systems import example, nothing
 
 EXAMPLES = {"hello-world": 2, "mission-control": 3, "gpod-cluster": 5}
 
@@ -15,7 +15,7 @@ def begin(program: Program, name: str, workers: int = 4) -> None:
     files = example(name, program.level)
     manifest = f"{name}/deployment.toml"
     files[manifest] = files[manifest].replace("replicas = 30", f"replicas = {workers}")
-    program.repository.commit(files)
+    program.repository.commit(files | nothing())
     program.start()
     program.until_ready(name)
 

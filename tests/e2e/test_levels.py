@@ -3,12 +3,12 @@
 import pytest
 
 from e2e.program import Program
-from e2e.systems import example
+from e2e.systems import example, nothing
 
 
 @pytest.mark.parametrize("level", ["process", "machine"], indirect=True)
 def test_hello_world_lives_its_whole_life_at_this_level(program: Program):
-    program.repository.commit(example("hello-world", program.level))
+    program.repository.commit(example("hello-world", program.level) | nothing())
     program.start()
     before = {i.instance: i.machine for i in program.until_ready("hello-world").instances}
     assert {m["level"] for m in program.machines().values()} == {program.level}

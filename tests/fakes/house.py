@@ -26,9 +26,12 @@ from headwater.reconcile.loop import Loop
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.people import People
 from headwater.reconcile.ports import Source
+from headwater.reconcile.publisher import Publisher
 from headwater.reconcile.reconciler import Next, Reconciler
+from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
 from headwater.reconcile.steering import Steering
+from headwater.reconcile.survey import Survey
 from headwater.reconcile.wanted import Wanted
 from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import Machine
@@ -101,9 +104,10 @@ class House:
         )
         lines = Lines(self.executor)
         lines.expect()
-        self.reconciler = Reconciler(
-            Wanted(), self.executor, lines, Safety(self.ledger, clock or self.clock, "1")
-        )
+        wanted = Wanted()
+        safety = Safety(self.ledger, clock or self.clock, "1")
+        survey = Survey(wanted, self.executor, safety, Rollback(self.ledger, wanted))
+        self.reconciler = Reconciler(survey, lines, Publisher(wanted, self.executor))
         self.dispatch = Dispatch(self.reconciler.reconcile, self.settled, agenda=Agenda(gap=0.0))
         self.steering = Steering(self.reconciler, self.dispatch)
         self.conversation = Conversation(

@@ -14,6 +14,8 @@ from headwater.settings import Settings, load
 
 TIMED_OUT = 3
 FAILED = 1
+DRAIN = 8.0
+"""Seconds for the passes under way; cut off, they are taken up again by the next start."""
 
 
 @click.command()
@@ -72,6 +74,10 @@ async def _watch(loop: Any, work: Any, *, until_ready: bool, limit: float | None
     if until_ready:
         waiting.add(asyncio.create_task(loop.wait_settled()))
     done, _ = await asyncio.wait(waiting, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+    if main not in done:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN):
+                await loop.drain()
     for task in waiting:
         task.cancel()
         with suppress(asyncio.CancelledError):

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 from headwater.cloud.account import Account
+from headwater.cloud.threads import Pool
 from headwater.errors import Stalled
 from headwater.manifests.resolved import ResolvedCloud
 from headwater.topology.machines import Capabilities, CreateOrder, Listing, Machine
@@ -21,9 +23,10 @@ class Gateway:
     the driver, for Cloud manifests to name.
     """
 
-    def __init__(self, installation: str, directory: Path) -> None:
+    def __init__(self, installation: str, directory: Path, pool: Pool = ThreadPoolExecutor) -> None:
         self._installation = installation
         self._directory = directory
+        self._pool = pool
         self._accounts: dict[str, Account] = {}
 
     async def configure(self, clouds: Mapping[str, ResolvedCloud]) -> None:
@@ -33,7 +36,9 @@ class Gateway:
                 self._accounts.pop(name).close()
         for name, cloud in clouds.items():
             if name not in self._accounts:
-                self._accounts[name] = Account(cloud, self._installation, self._directory)
+                self._accounts[name] = Account(
+                    cloud, self._installation, self._directory, self._pool
+                )
         probes = [asyncio.create_task(account.probe()) for account in self._accounts.values()]
         if probes:
             await asyncio.wait(probes, timeout=_PATIENCE)

@@ -35,7 +35,10 @@ class Generic:
             )
         if "ssh_key" not in self._driver.features.get("create_node", ()):
             raise Stalled(f"driver {self._name} cannot give a machine its login key yet")
-        return Capabilities(description=f"{self._name}: {self._driver.name}")
+        return Capabilities(
+            idempotent="ex_clienttoken" in self._accepts,
+            description=f"{self._name}: {self._driver.name}",
+        )
 
     def list(self) -> Sequence[Node]:
         return list(self._driver.list_nodes())

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import TypeVar
 
 from headwater.cloud.faults import classify
@@ -12,6 +12,8 @@ from headwater.errors import Transient
 from headwater.manifests.resolved import ResolvedCloud
 
 T = TypeVar("T")
+Pool = Callable[[int, str], Executor]
+"""Opens an account's threads: how many, and how their names begin."""
 
 
 class Threads:
@@ -20,11 +22,13 @@ class Threads:
     A thread cannot be cancelled: a late call goes on, and what it did is seen by a later listing.
     """
 
-    def __init__(self, cloud: ResolvedCloud, open: Callable[[], Provider], width: int) -> None:
+    def __init__(
+        self, cloud: ResolvedCloud, open: Callable[[], Provider], width: int, pool: Pool
+    ) -> None:
         self._cloud = cloud
         self._open = open
         self._own = threading.local()
-        self._pool = ThreadPoolExecutor(width, thread_name_prefix=f"cloud-{cloud.name}")
+        self._pool = pool(width, f"cloud-{cloud.name}")
 
     async def run(self, call: Callable[[Provider], T], deadline: float) -> T:
         """Raises HeadwaterError only; Transient when the deadline passes."""

@@ -52,6 +52,8 @@ def _cloud(cloud: Defined[Cloud]) -> ResolvedCloud:
         credentials=spec.credentials,
         options=spec.options,
         quota_instances=spec.quota.instances,
+        reads_per_second=spec.limits.reads_per_second,
+        writes_per_second=spec.limits.writes_per_second,
     )
 
 

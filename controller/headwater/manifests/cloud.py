@@ -48,7 +48,8 @@ class CloudSpec(Model):
     options: dict[str, Option] = Field(default_factory=dict)
     """Passed to the driver as they are."""
     quota: Quota = Quota()
-    limits: Limits | None = None
+    limits: Limits = Limits()
+    """How fast we ask at most; both have defaults for all drivers but `local`."""
     sizes: dict[Label, Line] = Field(default_factory=dict)
     """Our names for the cloud's sizes."""
 

@@ -74,6 +74,7 @@ class Resolution:
                 max_surge=spec.update.max_surge,
                 on_recipe_change=spec.update.on_recipe_change,
                 order=spec.update.order,
+                on_failure=spec.update.on_failure,
             ),
             deletion_policy=spec.safety.deletion_policy,
             protect=spec.safety.protect,

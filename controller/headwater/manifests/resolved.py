@@ -116,6 +116,8 @@ class Update:
     max_surge: int | str = 1
     on_recipe_change: str = "rerun"
     order: tuple[str, ...] = ()
+    on_failure: str = "stop"
+    """`rollback` goes back to the last good revision, once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,9 @@ class ResolvedCloud:
     credentials: str = ""
     options: Mapping[str, object] = field(default_factory=dict)
     quota_instances: int | None = None
+    reads_per_second: float | None = None
+    writes_per_second: float | None = None
+    """Limits of our own on calls; None leaves it to the driver's default."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,6 @@ UNSUPPORTED = (
     Unsupported("Deployment", "spec.keep"),
     Unsupported("Deployment", "spec.timeouts.report"),
     Unsupported("Deployment", "spec.dependsOn", harmless=([],)),
-    Unsupported("Deployment", "spec.update.onFailure", harmless=("stop",)),
     Unsupported("Deployment", "spec.nodes.*.tolerateFailures", harmless=(0,)),
     Unsupported("Deployment", "spec.nodes.*.inputs.*.secret"),
     Unsupported("Component", "spec.health"),
@@ -37,7 +36,6 @@ UNSUPPORTED = (
     Unsupported("Image", "spec.source"),
     Unsupported("Cloud", "spec.quota.cpus"),
     Unsupported("Cloud", "spec.quota.memory"),
-    Unsupported("Cloud", "spec.limits"),
     Unsupported("Cloud", "spec.sizes", harmless=({},)),
 )
 

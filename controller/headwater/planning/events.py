@@ -95,6 +95,25 @@ class RunEnded:
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class LoopDetected:
+    """Passes carry out the same plan again and again, and nothing changes."""
+
+    name: ClassVar[str] = "pass.repeats"
+    deployment: str
+    passes: int
+    """In a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeakFound:
+    """Machines of ours that nobody asks for and nothing remembers, seen twice: they are removed."""
+
+    name: ClassVar[str] = "machine.leaked"
+    deployment: str
+    machines: int
+
+
 Event = (
     RevisionRead
     | SourceFailed
@@ -104,4 +123,6 @@ Event = (
     | StepEnded
     | StatusChanged
     | RunEnded
+    | LoopDetected
+    | LeakFound
 )

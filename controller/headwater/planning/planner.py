@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from headwater.planning.actions import Action, Contextualise, Create, Terminate
 from headwater.planning.budget import Budget, budget
@@ -13,6 +14,8 @@ from headwater.topology.digests import digest
 from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import Machine, MachineState
 
+DOUBT = timedelta(seconds=60)
+"""How long a machine may exist without being listed (eventual consistency)."""
 ORPHANED = "its machines are left alone (deletionPolicy = orphan)"
 
 
@@ -90,7 +93,22 @@ def _settle(
     key: InstanceKey, seat: Seat, situation: Situation, held: list[str]
 ) -> Iterator[Action]:
     """What takes nothing from anybody: bring up what is missing, clear what is dead or doubled."""
-    aborted = situation.run.abort
+    yield from _surplus(key, seat)
+    if situation.run.abort:
+        return
+    for machine in seat.dead:
+        yield Terminate(machine, f"the machine is {machine.state.value}")
+    if seat.current is not None:
+        if reason := _unfinished(seat, situation):
+            yield _contextualise(seat, reason)
+    elif why := _wait_for(key, seat, situation):
+        held.append(f"{key.instance}: {why}; looking again")
+    elif not seat.outdated:
+        yield _create(seat, situation, _why_missing(key, seat, situation))
+
+
+def _surplus(key: InstanceKey, seat: Seat) -> Iterator[Action]:
+    """One machine is enough for an instance."""
     if seat.succeeded:
         for machine in seat.outdated:
             yield Terminate(machine, f"replaced by incarnation {_incarnation(seat.current)}")
@@ -99,16 +117,20 @@ def _settle(
             yield Terminate(machine, f"incarnation {_incarnation(seat.outdated[0])} is enough")
     for machine in seat.spare:
         yield Terminate(machine, f"incarnation {_incarnation(seat.current)} plays {key.instance}")
-    if aborted:
-        return
-    for machine in seat.dead:
-        yield Terminate(machine, f"the machine is {machine.state.value}")
-    if seat.current is None and key in situation.limbo:
-        held.append(f"{key.instance}: its machine was missing once; looking again")
-    elif seat.current is None and not seat.outdated:
-        yield _create(seat, situation, _why_missing(key, seat, situation))
-    elif seat.current is not None and (reason := _unfinished(seat, situation)):
-        yield _contextualise(seat, reason)
+
+
+def _wait_for(key: InstanceKey, seat: Seat, situation: Situation) -> str:
+    """Why an instance without a machine gets none yet."""
+    if key in situation.limbo:
+        return "its machine was missing once"
+    doubtful = not seat.outdated and in_doubt(key, situation)
+    return "its creation has had no answer" if doubtful else ""
+
+
+def in_doubt(key: InstanceKey, situation: Situation) -> bool:
+    """A creation without an answer is not repeated before it would show in a listing."""
+    since = situation.doubts.get(key)
+    return since is not None and situation.now - since < DOUBT
 
 
 def _why_missing(key: InstanceKey, seat: Seat, situation: Situation) -> str:

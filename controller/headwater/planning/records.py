@@ -56,6 +56,8 @@ class Run:
     ended: datetime | None = None
     abort: str = ""
     """The first reason wins; it holds until the next run."""
+    by_person: bool = False
+    """A person aborted it: nothing is rolled back."""
     approved: frozenset[str] = frozenset()
     """The rules of the guard that a person has let this run through."""
     version: str = ""

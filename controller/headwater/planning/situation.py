@@ -42,6 +42,8 @@ class Situation:
     """The highest incarnation ever given out."""
     problems: tuple[str, ...] = ()
     """What the clouds cannot do of what the manifest asks."""
+    doubts: Mapping[InstanceKey, datetime] = field(default_factory=dict)
+    """Creations without an answer, at clouds that would not know a repeated order."""
     fleet: Fleet = Fleet()
     approvals: frozenset[str] = frozenset()
     """Digests that people have approved, in commits or by `headwater approve`."""

@@ -247,6 +247,12 @@ def _phase(
     return Phase.EXECUTING
 
 
+def rolled_back(status: DeploymentStatus, reason: str, revision: str) -> DeploymentStatus:
+    """It runs as `revision` said, because what the branch says failed."""
+    message = f"{reason}; rolled back to {revision[:10]}"
+    return replace(status, conditions=_stalled("RolledBack", message))
+
+
 def invalid(
     name: str, diagnostics: Iterable[str], previous: DeploymentStatus | None
 ) -> DeploymentStatus:

@@ -28,6 +28,7 @@ class Dispatch:
     rng: random.Random = field(default_factory=random.Random)
     _attempts: dict[str, int] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _stopping: bool = False
     _began: dict[str, float] = field(default_factory=dict)
     """The passes under way, and when each began."""
 
@@ -37,10 +38,10 @@ class Dispatch:
         self._wake.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled, or stopped: then the passes under way come to their end."""
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
-            while True:
+            while not self._stopping:
                 self._wake.clear()
                 while self._is_free and (key := self.agenda.take(loop.time())):
                     self._began[key] = loop.time()
@@ -89,6 +90,11 @@ class Dispatch:
     def is_idle(self) -> bool:
         """Nothing is under way that a person or a commit asked for."""
         return self.agenda.is_idle(lambda priority: priority <= Priority.RETRY)
+
+    def stop(self) -> None:
+        """Begin no further pass."""
+        self._stopping = True
+        self._wake.set()
 
     @property
     def _is_free(self) -> bool:

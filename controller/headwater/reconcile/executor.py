@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 
-from headwater.errors import HeadwaterError, Transient
+from headwater.errors import HeadwaterError, Throttled, Transient
 from headwater.planning.actions import Action, Contextualise, Create, Terminate
 from headwater.planning.events import ActionEnded
 from headwater.planning.planner import Plan
@@ -71,11 +71,15 @@ class Executor:
         orders = [self.order(action, run.revision) for action in actions]
         places = Counter(order.spec.cloud for order in orders)
         self.observer.expect_new(places)
+        self.ledger.intend(deployment, orders, self.clock())
         try:
             answers = await self._ask(orders)
         finally:
             self.observer.expect_new({cloud: -count for cloud, count in places.items()})
         self.ledger.saw(deployment, [answer for answer in answers if isinstance(answer, Machine)])
+        answered = zip(actions, answers, strict=True)
+        certain = [action.key for action, answer in answered if not _in_doubt(answer)]
+        self.ledger.settle(deployment, certain)
         return [self._made(action, answer) for action, answer in zip(actions, answers, strict=True)]
 
     async def _ask(self, orders: Sequence[CreateOrder]) -> Sequence[Machine | Exception]:
@@ -167,6 +171,11 @@ class Executor:
                 error=str(outcome.error or ""),
             )
         )
+
+
+def _in_doubt(answer: Machine | Exception) -> bool:
+    """A refusal is an answer; anything that may pass may also have been done."""
+    return isinstance(answer, Transient) and not isinstance(answer, Throttled)
 
 
 def context(spec: InstanceSpec, record: Record) -> Context:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from headwater.planning.records import Record, Run, WorkState
 from headwater.reconcile.ports import Documents
 from headwater.topology.keys import InstanceKey, MachineId
-from headwater.topology.machines import Machine
+from headwater.topology.machines import CreateOrder, Machine
 
 logger = logging.getLogger("headwater.ledger")
 
@@ -22,6 +22,8 @@ _RECORD = TypeAdapter(Record)
 _RUN = TypeAdapter(Run)
 _VALUES = TypeAdapter(dict[str, tuple[str, datetime]])
 _NUMBERS = TypeAdapter(dict[str, int])
+_INTENTS = TypeAdapter(dict[str, dict[str, str]])
+INTENTS = "intents"
 
 
 class Ledger:
@@ -98,16 +100,48 @@ class Ledger:
         """
         known = self._incarnations.setdefault(deployment, {})
         before = dict(known)
+        machines = list(machines)
+        self.settle(deployment, [machine.key for machine in machines])
         for machine in machines:
             name, number = machine.key.instance, machine.tags.incarnation
             known[name] = max(number, known.get(name, 0))
         if known != before:
             self._store.save(f"incarnations/{deployment}", _NUMBERS.dump_json(known).decode())
 
+    def intend(self, deployment: str, orders: Iterable[CreateOrder], now: datetime) -> None:
+        """Durable before a cloud is asked: what was begun, under which name and token."""
+        known = self._intents(deployment)
+        for order in orders:
+            intent = {"name": order.name, "token": order.token, "since": now.isoformat()}
+            known[order.tags.key.instance] = intent
+        self.set_note(f"{INTENTS}/{deployment}", known)
+
+    def settle(self, deployment: str, keys: Iterable[InstanceKey]) -> None:
+        """These orders have their answer: made, or refused for certain."""
+        known = self._intents(deployment)
+        done = {key.instance for key in keys}
+        left = {name: intent for name, intent in known.items() if name not in done}
+        self.set_note(f"{INTENTS}/{deployment}", left or None)
+
+    def doubts(self, deployment: str) -> Mapping[InstanceKey, datetime]:
+        """Orders without an answer, and since when: the machine may exist, or not."""
+        return {
+            _instance(deployment, name): datetime.fromisoformat(str(intent["since"]))
+            for name, intent in self._intents(deployment).items()
+        }
+
+    def _intents(self, deployment: str) -> dict[str, dict[str, str]]:
+        note = self.note(f"{INTENTS}/{deployment}")
+        try:
+            return {} if note is None else _INTENTS.validate_python(note)
+        except ValidationError:
+            return {}
+
     def forget_deployment(self, deployment: str) -> None:
         for kind, known in (("run", self.runs), ("incarnations", self._incarnations)):
             if known.pop(deployment, None) is not None:
                 self._store.save(f"{kind}/{deployment}", None)
+        self.set_note(f"{INTENTS}/{deployment}", None)
 
     def note(self, key: str) -> object | None:
         """A small document of the loop's own; None when there is none."""

@@ -38,6 +38,7 @@ class Loop:
     resync: float = 10.0
     """Seconds between two listings of the clouds while nothing happens."""
     source_error: str = ""
+    _passes: asyncio.Task[None] | None = None
     _last: Snapshot | None = None
     _known: dict[str, ResolvedCloud] = field(default_factory=dict)
     """The clouds of the manifests, and those without one that still hold machines of ours."""
@@ -50,9 +51,16 @@ class Loop:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.reconciler.executor.machines.run(), name="lines")
             group.create_task(self.answering.deliver(), name="answers")
-            group.create_task(self.dispatch.run(), name="dispatch")
+            self._passes = group.create_task(self.dispatch.run(), name="dispatch")
             group.create_task(self._follow_source(), name="source")
             group.create_task(self._follow_clouds(), name="clouds")
+
+    async def drain(self) -> None:
+        """Come to a safe point: the passes under way end, and what is to be said is said."""
+        self.dispatch.stop()
+        if self._passes is not None:
+            await asyncio.wait([self._passes])
+        await self.answering.flush()
 
     async def run_once(self) -> None:
         """One look at the branch and one pass over every deployment; waits for no recipe."""

@@ -29,6 +29,8 @@ class Observer:
         self._emit = emit
         self._accounts: dict[str, _Account] = {}
         self._by_deployment: dict[str, dict[MachineId, Machine]] = {}
+        self.looks = 0
+        """Complete listings so far."""
 
     def expect(self, known: Iterable[tuple[MachineId, InstanceKey]]) -> None:
         """Machines of before a restart: one listing without them does not make them gone."""
@@ -71,6 +73,7 @@ class Observer:
                 changed.add(machine.key.deployment)
         if not listing.complete:
             return changed
+        self.looks += 1
         lost = before & set(account.machines) - set(listed)
         missed = {id: key for id, key in account.remembered.items() if id not in listed}
         missed |= {id: self._remove(account, id).key for id in lost}

@@ -35,7 +35,7 @@ class People:
             raise Refused(f"{name} has no run to abort")
         if run.abort:
             return f"{name} is aborted already: {run.abort}"
-        self.steering.abort(name, reason or "aborted by a person")
+        self.steering.abort(name, reason or "aborted by a person", by_person=True)
         return f"{name}: aborted; a new commit or `headwater retry {name}` goes on"
 
     def approve(self, digest: str) -> str:

@@ -5,23 +5,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from headwater.errors import HeadwaterError, Stalled, Throttled
-from headwater.planning.events import PassEnded, RunEnded, StatusChanged
+from headwater.planning.events import PassEnded
 from headwater.planning.guard import guard
 from headwater.planning.planner import Plan, plan
-from headwater.planning.problems import problems
-from headwater.planning.quota import room
-from headwater.planning.records import Run, WorkState, next_run
+from headwater.planning.records import WorkState
 from headwater.planning.seats import seats
-from headwater.planning.situation import Fleet, Situation
-from headwater.planning.status import DeploymentStatus, OutcomeStatus
-from headwater.planning.verdict import assess, deadline, failure, invalid
+from headwater.planning.situation import Situation
+from headwater.planning.status import DeploymentStatus
+from headwater.planning.verdict import assess, deadline, failure, invalid, rolled_back
 from headwater.reconcile.executor import Executor, Outcome
 from headwater.reconcile.lines import Lines
+from headwater.reconcile.publisher import Publisher
+from headwater.reconcile.repetition import Repetition
 from headwater.reconcile.safety import Safety
+from headwater.reconcile.survey import Survey
 from headwater.reconcile.wanted import Wanted
-from headwater.topology.desired import Desired
 
-KEPT_OUTCOMES = 10
 LIMBO_DELAY = 1.0
 ROOM_DELAY = 30.0
 """Seconds until a cloud that was full is looked at again."""
@@ -39,30 +38,49 @@ class Next:
 
 @dataclass(slots=True)
 class Reconciler:
-    wanted: Wanted
-    executor: Executor
+    survey: Survey
     lines: Lines
-    safety: Safety
-    statuses: dict[str, DeploymentStatus] = field(default_factory=dict)
+    publisher: Publisher
+    repetition: Repetition = field(default_factory=Repetition)
+
+    @property
+    def wanted(self) -> Wanted:
+        return self.survey.wanted
+
+    @property
+    def executor(self) -> Executor:
+        return self.survey.executor
+
+    @property
+    def safety(self) -> Safety:
+        return self.survey.safety
+
+    @property
+    def statuses(self) -> dict[str, DeploymentStatus]:
+        return self.publisher.statuses
 
     async def reconcile(self, name: str) -> Next:
         """One step towards what the newest revision asks of the deployment."""
         began = time.monotonic()
-        desired = self.wanted.desired(name)
+        desired = self.survey.desired(name)
         if desired is None and not self.wanted.is_removed(name):
             return self._unknown(name)
-        run = self._run(name, desired)
-        situation = self.situation(name, desired, run)
+        if self.survey.is_first_sight(name):
+            return Next("waiting", LIMBO_DELAY)
+        run = self.survey.run(name, desired)
+        situation = self.survey.situation(name, desired, run)
         if not run.abort and (reason := failure(situation)):
             situation = self.abort(situation, reason)
         if self.lines.attend(situation):
-            situation = self.situation(name, desired, situation.run)
+            situation = self.survey.situation(name, desired, situation.run)
         current = self.decide(situation)
         run = self.safety.remember(situation.run, desired, current)
-        self.executor.ledger.set_run(name, run)
-        situation = replace(situation, run=run)
+        situation = self.survey.remember(situation, run)
         outcomes = await self.executor.execute(current, situation.run)
         following = self._judge(situation, current, outcomes)
+        if event := self.repetition.seen(current, following.result):
+            self.executor.emit(event)
+            following = Next("failed", failed=True)
         self.executor.emit(
             PassEnded(name, following.result, len(current.actions), time.monotonic() - began)
         )
@@ -71,54 +89,15 @@ class Reconciler:
     def decide(self, situation: Situation) -> Plan:
         return guard(situation, plan(situation))
 
-    def _run(self, name: str, desired: Desired | None) -> Run:
-        """The present run; a new one begins when what is wanted differs."""
-        ledger, catalog = self.executor.ledger, self.wanted.catalog
-        run = ledger.runs.get(name)
-        digest = desired.digest if desired else ""
-        if run is None or (run.digest != digest and name not in catalog.failed):
-            run = next_run(run, catalog.revision, digest, self.executor.clock())
-            ledger.set_run(name, run)
-            self.executor.exchange.stop_waiting(name, "")
-        return run
-
-    def situation(self, name: str, desired: Desired | None, run: Run) -> Situation:
-        executor = self.executor
-        observer, ledger = executor.observer, executor.ledger
-        machines = observer.machines(name)
-        if desired is not None:
-            executor.exchange.want(desired)
-        clouds = desired.clouds if desired else {machine.id.cloud for machine in machines}
-        situation = Situation(
-            deployment=name,
-            desired=desired,
-            machines=machines,
-            run=run,
-            now=executor.clock(),
-            incomplete=observer.incomplete(clouds),
-            limbo=observer.limbo(name),
-            records={
-                machine.id: ledger.records[machine.id]
-                for machine in machines
-                if machine.id in ledger.records
-            },
-            inputs=executor.exchange.inputs(name),
-            incarnations=ledger.incarnations(name),
-            problems=problems(desired, executor.clouds.capabilities) if desired else (),
-            room=room(self.wanted.catalog, observer.count),
-        )
-        fleet = Fleet(observer.total, len(self.wanted.names))
-        return self.safety.weigh(situation, fleet)
-
-    def abort(self, situation: Situation, reason: str) -> Situation:
+    def abort(self, situation: Situation, reason: str, *, by_person: bool = False) -> Situation:
         """The first reason wins; what runs is stopped, and who waits is told."""
-        run = replace(situation.run, abort=reason)
-        self.executor.ledger.set_run(situation.deployment, run)
+        run = replace(situation.run, abort=reason, by_person=by_person)
+        situation = self.survey.remember(situation, run)
         self.executor.exchange.stop_waiting(situation.deployment, reason)
         for machine, record in situation.records.items():
             if record.state in {WorkState.WAITING, WorkState.RUNNING}:
                 self.executor.machines.stop_steps(machine, reason)
-        return replace(situation, run=run)
+        return situation
 
     def _judge(self, before: Situation, done: Plan, outcomes: list[Outcome]) -> Next:
         """The status after the actions, told once; and when to look again."""
@@ -127,7 +106,7 @@ class Reconciler:
         situation, rest = before, done
         run = self.executor.ledger.runs.get(name, before.run)
         if outcomes or run != before.run:  # People and recipes may have steered meanwhile.
-            situation = self.situation(name, before.desired, run)
+            situation = self.survey.situation(name, before.desired, run)
             rest = self.decide(situation)
         if situation.desired is None and not situation.machines and not errors:
             self._forget(name)
@@ -136,71 +115,44 @@ class Reconciler:
         if terminal and not situation.run.abort:
             situation = self.abort(situation, f"{terminal.action.key.instance}: {terminal.error}")
             rest = self.decide(situation)
+        self._publish(situation, rest, outcomes)
+        if self._goes_back(situation):
+            return Next("changed", 0.0)
+        return _next(situation, done, rest, errors)
+
+    def _publish(self, situation: Situation, rest: Plan, outcomes: Iterable[Outcome]) -> None:
+        name = situation.deployment
         status = assess(situation, rest)
         if why := self.wanted.failed.get(name):
             status = invalid(name, why, status)
-        self.publish(self._close(status, situation.run), outcomes)
-        return _next(situation, done, rest, errors)
+        elif status.is_ready:
+            self.survey.rollback.succeeded(name, self.wanted.catalog.revision)
+            if back := self.survey.rollback.back(name):
+                status = rolled_back(status, back.reason, back.revision)
+        self.publisher.publish(self.publisher.close(status, situation.run), outcomes)
 
-    def _close(self, status: DeploymentStatus, run: Run) -> DeploymentStatus:
-        """A run ends when it comes to rest: Ready, or Stalled with nothing running any more."""
-        if run.ended is None and status.at_rest:
-            run = replace(run, ended=self.executor.clock())
-            self.executor.ledger.set_run(status.name, run)
-            self.executor.emit(
-                RunEnded(
-                    deployment=status.name,
-                    revision=run.revision,
-                    result="success" if status.is_ready else "failure",
-                    seconds=((run.ended or run.started) - run.started).total_seconds(),
-                    message=run.abort,
-                )
-            )
-        return replace(status, started=run.started, ended=run.ended)
-
-    def publish(self, status: DeploymentStatus, outcomes: Iterable[Outcome] = ()) -> None:
-        """One write of the status per pass, told only where it differs."""
-        previous = self.statuses.get(status.name)
-        now = self.executor.clock()
-        done = [
-            OutcomeStatus(
-                at=now,
-                action=type(outcome.action).__name__.lower(),
-                instance=outcome.action.key.instance,
-                succeeded=outcome.error is None,
-                message=str(outcome.error or outcome.action.reason),
-            )
-            for outcome in outcomes
-        ]
-        history = (*(previous.outcomes if previous else ()), *done)[-KEPT_OUTCOMES:]
-        revision = self.wanted.catalog.revision
-        applied = previous.applied_revision if previous else ""
-        status = replace(
-            status,
-            outcomes=history,
-            observed_revision=revision,
-            applied_revision=revision if status.is_ready else applied,
-        )
-        if status != previous:
-            self.statuses[status.name] = status
-            self.executor.exchange.show(status)
-            self.executor.emit(StatusChanged(status.name, status))
+    def _goes_back(self, situation: Situation) -> bool:
+        """The run has failed, and the manifest asks to go back to the last good revision."""
+        run, status = situation.run, self.statuses.get(situation.deployment)
+        if not run.abort or run.by_person or status is None or not status.at_rest:
+            return False
+        return self.survey.rollback.failed(situation.deployment, run.abort) is not None
 
     def _unknown(self, name: str) -> Next:
         """Wrong from the first look on, or perhaps removed: nothing is touched."""
         why = self.wanted.failed.get(name) or (
             "its manifest is not in this revision, but not every file could be read: kept",
         )
-        self.publish(invalid(name, why, self.statuses.get(name)))
+        self.publisher.publish(invalid(name, why, self.statuses.get(name)))
         return Next("waiting")
 
     def _forget(self, name: str) -> None:
         self.executor.exchange.forget(name)
         self.safety.came_back([name])
+        self.survey.rollback.forget(name)
         self.executor.ledger.forget_deployment(name)
         self.lines.forget(name)
-        if self.statuses.pop(name, None) is not None:
-            self.executor.emit(StatusChanged(name, None))
+        self.publisher.forget(name)
 
 
 def _next(situation: Situation, done: Plan, rest: Plan, errors: list[HeadwaterError]) -> Next:

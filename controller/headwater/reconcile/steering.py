@@ -13,13 +13,14 @@ class Steering:
     reconciler: Reconciler
     dispatch: Dispatch
 
-    def abort(self, name: str, reason: str) -> None:
+    def abort(self, name: str, reason: str, *, by_person: bool = False) -> None:
         """Stop the run and all that it runs; the first reason wins and holds."""
         run = self.reconciler.executor.ledger.runs.get(name)
         if run is None or run.abort:
             return
-        desired = self.reconciler.wanted.desired(name)
-        self.reconciler.abort(self.reconciler.situation(name, desired, run), reason)
+        survey = self.reconciler.survey
+        situation = survey.situation(name, survey.desired(name), run)
+        self.reconciler.abort(situation, reason, by_person=by_person)
         self.dispatch.add(name, Priority.PERSON)
 
     def renew(self, name: str) -> None:
@@ -32,4 +33,5 @@ class Steering:
         again = next_run(run, revision, run.digest, executor.clock())
         executor.ledger.set_run(name, again)
         executor.exchange.stop_waiting(name, "")
+        self.reconciler.survey.rollback.end(name)
         self.dispatch.add(name, Priority.PERSON)

@@ -40,6 +40,10 @@ class Wanted:
         known = self._desired.get(name)
         return known[1] if known else None
 
+    def resolved(self, name: str) -> ResolvedDeployment | None:
+        known = self._desired.get(name)
+        return known[0] if known else None
+
     def is_removed(self, name: str) -> bool:
         """Only a revision that could be read whole can say that something is not in it."""
         catalog = self.catalog

@@ -9,6 +9,8 @@ from headwater.planning.events import (
     ActionEnded,
     CloudListed,
     Event,
+    LeakFound,
+    LoopDetected,
     PassEnded,
     RevisionRead,
     RunEnded,
@@ -34,7 +36,7 @@ class EventLog:
         if log.isEnabledFor(level):
             log.log(level, event.name, extra={"fields": _event_fields(event)})
 
-    def _level(self, event: Event) -> int:  # noqa: PLR0911  # one answer per event
+    def _level(self, event: Event) -> int:  # noqa: C901, PLR0911  # one answer per event
         match event:
             case RevisionRead():
                 self._told.pop("source", None)
@@ -55,6 +57,8 @@ class EventLog:
                 return logging.INFO
             case StatusChanged(deployment=name, status=status):
                 return self._once(name, status and status.phase, logging.INFO)
+            case LoopDetected() | LeakFound():
+                return logging.WARNING
             case RunEnded():
                 return logging.INFO if event.result == "success" else logging.ERROR
 

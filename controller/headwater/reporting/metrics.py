@@ -18,6 +18,8 @@ from headwater.planning.events import (
     ActionEnded,
     CloudListed,
     Event,
+    LeakFound,
+    LoopDetected,
     PassEnded,
     RevisionRead,
     RunEnded,
@@ -62,9 +64,11 @@ class Metrics:
         self._failures = counter("source_failures", "Looks at the repository that failed.")
         self._listings = counter("cloud_listings", "Listings of an account.", "cloud", "result")
         self._listing = histogram("cloud_listing", "Duration of a listing.", buckets=_FAST)
+        self._loops = counter("loops_detected", "Passes that repeated without effect.")
+        self._leaks = counter("leaked_machines", "Machines of ours that nothing remembered.")
         self._run = histogram("run", "From a commit seen to its end.", "result")
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event) -> None:  # noqa: C901  # one case per event
         match event:
             case RevisionRead():
                 self._reads.inc()
@@ -85,6 +89,10 @@ class Metrics:
                 self._context.labels(_result(succeeded=event.succeeded)).observe(event.seconds)
             case RunEnded():
                 self._run.labels(event.result).observe(event.seconds)
+            case LoopDetected():
+                self._loops.inc()
+            case LeakFound():
+                self._leaks.inc(event.machines)
             case StatusChanged():
                 pass  # the snapshot tells
             case _:

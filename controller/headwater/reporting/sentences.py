@@ -6,6 +6,8 @@ from headwater.planning.events import (
     ActionEnded,
     CloudListed,
     Event,
+    LeakFound,
+    LoopDetected,
     PassEnded,
     RevisionRead,
     RunEnded,
@@ -18,7 +20,7 @@ from headwater.reporting.words import duration, short
 _VERBS = {"create": "created", "terminate": "terminated", "contextualise": "contextualised"}
 
 
-def sentence(event: Event) -> str:  # noqa: C901, PLR0911  # one case per event
+def sentence(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912  # one case per event
     """What a person following along wants to hear of it; empty for what is mere routine."""
     match event:
         case RevisionRead():
@@ -48,6 +50,10 @@ def sentence(event: Event) -> str:  # noqa: C901, PLR0911  # one case per event
             said = f": {event.message}" if event.message else ""
             took = duration(event.seconds)
             return f"{event.deployment} {end} at {short(event.revision)} after {took}{said}"
+        case LoopDetected():
+            return f"{event.deployment}: {event.passes} passes in a row did the same; slowing down"
+        case LeakFound():
+            return f"{event.deployment}: {event.machines} machines that nobody asks for go"
         case _:
             assert_never(event)
 

@@ -66,11 +66,14 @@ def verdict(status: DeploymentStatus) -> str:
 
 
 def first_failure(status: DeploymentStatus) -> str:
-    """The first failure's own words, with the instance that they come from; empty if none."""
+    """What came first, with the instance that it comes from; empty if nothing failed.
+
+    The condition tells it: instances also fail because they were stopped for another's sake.
+    """
+    if (stalled := status.condition("Stalled")) is not None and stalled.status:
+        return stalled.message or stalled.reason
     for instance in status.instances:
         if instance.state == "failed":
             said = instance.message or (f"{instance.step} failed" if instance.step else "failed")
             return f"{instance.instance}: {said}"
-    if (stalled := status.condition("Stalled")) is not None and stalled.status:
-        return stalled.message or stalled.reason
     return status.diagnostics[0] if status.diagnostics else ""

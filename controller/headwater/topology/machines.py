@@ -104,6 +104,8 @@ class CreateOrder:
 class Capabilities:
     """What a cloud can do, asked when planning."""
 
+    idempotent: bool = True
+    """A create that is repeated with its token makes no second machine."""
     packages: bool = True
     """Packages can be installed on its machines."""
     isolated_hosts_file: bool = True

@@ -213,8 +213,10 @@ def test_a_machine_missing_once_is_not_repaired_yet():
 
 def test_a_replacement_missing_once_is_not_made_a_second_time():
     old = serving(ONE, digest="old")
+    decided = plan(situation(ONE, old, limbo=[key()]))
 
-    assert said(plan(situation(ONE, old, limbo=[key()]))) == []
+    assert said(decided) == []
+    assert decided.held == ("web.1: its machine was missing once; looking again",)
 
 
 def test_what_a_cloud_cannot_do_is_held_back_whole():
@@ -260,6 +262,14 @@ class TestUpdates:
 
         assert [type(action) for action in decided.actions] == [Create]
         assert decided.held == ("web: 3 more to update, within the limits",)
+
+    def test_a_replacement_in_flight_uses_up_the_surge(self):
+        careful = updating(FOUR, max_surge=1, max_unavailable=0)
+        new = machine(FOUR.instances[key("web.1")], "m9", incarnation=2)
+
+        assert said(plan(situation(careful, [*serving(FOUR, digest="old"), (new, None)]))) == [
+            "contextualise web.1: new machine"
+        ]
 
     def test_surge_and_unavailability_add_up(self):
         quick = updating(FOUR, max_surge=1, max_unavailable="50%")

@@ -1,5 +1,6 @@
 """Passes, end to end, on clouds and machines in memory."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -9,9 +10,7 @@ from fakes.builders import deployment, key, node
 from fakes.house import House
 from headwater.errors import Stalled, Throttled, Transient
 from headwater.manifests.resolved import Reference, ResolvedDeployment, Update
-from headwater.planning.actions import Create
 from headwater.planning.events import ActionEnded, PassEnded, RunEnded, StatusChanged
-from headwater.planning.planner import plan
 from headwater.planning.status import Phase
 from headwater.topology.machines import Capabilities, CreateOrder, Machine, MachineState
 from headwater.topology.progress import Ended, Reply, Request, Verb
@@ -102,9 +101,11 @@ async def test_a_stopped_machine_is_repaired_at_once(house):
 
 async def test_a_machine_that_a_listing_leaves_out_once_is_kept(house):
     await converged(house)
+    records = dict(house.ledger.records)
     house.clouds.omitted.add(house.machine(key("web.1")).id)
     await house.look()
     await house.rest()
+    assert (house.ledger.records, house.machines.forgotten) == (records, [])
     house.clouds.omitted.clear()
     await house.look()
     await house.rest()
@@ -350,8 +351,20 @@ class TestClouds:
 
     async def test_a_controller_killed_while_it_creates_makes_no_second_machine(self, house):
         await house.want(TWO)
-        orders = [house.executor.order(a, "r1") for a in await creates(house)]
-        await house.clouds.create(orders)
+        create: Creation = house.clouds.create
+        made = asyncio.Event()
+
+        async def deaf(orders: Sequence[CreateOrder]) -> Sequence[Machine | Exception]:
+            await create(orders)
+            made.set()
+            return await asyncio.Future()
+
+        house.clouds.create = deaf
+        killed = asyncio.create_task(house.reconcile())
+        await made.wait()
+        killed.cancel()
+        await asyncio.wait([killed])
+        house.clouds.create = create
         again = house.restarted()
         await again.want(TWO)
         await again.rest()
@@ -414,14 +427,6 @@ class TestClouds:
         )
 
 
-async def creates(house: House) -> list[Create]:
-    """What the next pass would order."""
-    wanted = house.reconciler.wanted.desired("shop")
-    run = house.reconciler._run("shop", wanted)
-    planned = plan(house.reconciler.situation("shop", wanted, run))
-    return [action for action in planned.actions if isinstance(action, Create)]
-
-
 class TestInputs:
     async def test_readers_run_again_once_when_what_they_read_is_repaired(self, house):
         await converged(house, READER)
@@ -480,9 +485,16 @@ class TestSteering:
         await converged(house)
         house.steering.abort("shop", "first")
         house.steering.abort("shop", "second")
-        house.clouds.unterminable[house.machine(key("web.2")).id] = Stalled("third")
-        await house.want(deployment(node("web", 2)), revision="r2")
-        await house.rest()
+        there = house.machine(key("web.2"))
+        stray = replace(
+            there,
+            id=replace(there.id, id="stray"),
+            tags=replace(there.tags, key=key("db.1")),
+        )
+        house.clouds.put(stray)
+        house.clouds.unterminable[stray.id] = Stalled("third")
+        await house.look()
+        await house.reconcile()
 
         assert house.ledger.runs["shop"].abort == "first"
 

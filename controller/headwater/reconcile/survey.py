@@ -1,0 +1,104 @@
+"""What is known of one deployment at one moment, gathered for a decision."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from headwater.errors import HeadwaterError
+from headwater.planning.events import LeakFound
+from headwater.planning.problems import problems
+from headwater.planning.quota import room
+from headwater.planning.records import Run, next_run
+from headwater.planning.situation import Fleet, Situation
+from headwater.reconcile.executor import Executor
+from headwater.reconcile.rollback import Rollback
+from headwater.reconcile.safety import Safety
+from headwater.reconcile.wanted import Wanted
+from headwater.topology.desired import Desired
+from headwater.topology.keys import InstanceKey
+
+
+@dataclass(slots=True)
+class Survey:
+    wanted: Wanted
+    executor: Executor
+    safety: Safety
+    rollback: Rollback
+    _strays: dict[str, int] = field(default_factory=dict)
+    """Deployments that nobody asks for and the ledger does not know: the look that found them."""
+
+    def desired(self, name: str) -> Desired | None:
+        """What to bring about; None where the deployment is to go."""
+        return self.rollback.desired(name)
+
+    def is_first_sight(self, name: str) -> bool:
+        """Machines of ours that nobody knows are a leak when two looks have shown them."""
+        if self.desired(name) is not None or name in self.executor.ledger.runs:
+            self._strays.pop(name, None)
+            return False
+        looks = self.executor.observer.looks
+        return looks <= self._strays.setdefault(name, looks)
+
+    def run(self, name: str, desired: Desired | None) -> Run:
+        """The present run; a new one begins when what is wanted differs."""
+        ledger, catalog = self.executor.ledger, self.wanted.catalog
+        run = ledger.runs.get(name)
+        digest = desired.digest if desired else ""
+        if run is None and desired is None:
+            leaked = len(self.executor.observer.machines(name))
+            self.executor.emit(LeakFound(name, leaked))
+        if run is None or (run.digest != digest and name not in catalog.failed):
+            run = next_run(run, catalog.revision, digest, self.executor.clock())
+            ledger.set_run(name, run)
+            self.executor.exchange.stop_waiting(name, "")
+        return run
+
+    def situation(self, name: str, desired: Desired | None, run: Run) -> Situation:
+        executor = self.executor
+        observer, ledger = executor.observer, executor.ledger
+        machines = observer.machines(name)
+        if desired is not None:
+            executor.exchange.want(desired)
+        clouds = desired.clouds if desired else {machine.id.cloud for machine in machines}
+        situation = Situation(
+            deployment=name,
+            desired=desired,
+            machines=machines,
+            run=run,
+            now=executor.clock(),
+            incomplete=observer.incomplete(clouds),
+            limbo=observer.limbo(name),
+            records={
+                machine.id: ledger.records[machine.id]
+                for machine in machines
+                if machine.id in ledger.records
+            },
+            inputs=executor.exchange.inputs(name),
+            incarnations=ledger.incarnations(name),
+            doubts=self._doubts(name, desired),
+            problems=problems(desired, executor.clouds.capabilities) if desired else (),
+            room=room(self.wanted.catalog, observer.count),
+        )
+        fleet = Fleet(observer.total, len(self.wanted.names))
+        return self.safety.weigh(situation, fleet)
+
+    def _doubts(self, name: str, desired: Desired | None) -> Mapping[InstanceKey, datetime]:
+        doubts = self.executor.ledger.doubts(name)
+        if desired is None or not doubts:
+            return {}
+        return {
+            key: since
+            for key, since in doubts.items()
+            if (spec := desired.instances.get(key)) and not self._is_idempotent(spec.machine.cloud)
+        }
+
+    def _is_idempotent(self, cloud: str) -> bool:
+        try:
+            return self.executor.clouds.capabilities(cloud).idempotent
+        except HeadwaterError:
+            return False
+
+    def remember(self, situation: Situation, run: Run) -> Situation:
+        """Keep the run, durably, and go on with it."""
+        self.executor.ledger.set_run(situation.deployment, run)
+        return replace(situation, run=run)
