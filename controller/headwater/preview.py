@@ -10,8 +10,8 @@ from headwater.app import installation, now, reader
 from headwater.cloud.gateway import Gateway
 from headwater.errors import Refused
 from headwater.manifests.resolved import Catalog
-from headwater.planning.guard import guard
-from headwater.planning.planner import Plan, plan
+from headwater.planning.decision import decide
+from headwater.planning.planner import Plan
 from headwater.planning.problems import problems
 from headwater.planning.quota import room
 from headwater.planning.records import Run, next_run
@@ -34,7 +34,7 @@ class Preview:
 
     @property
     def changes(self) -> bool:
-        return any(plan.actions for plan in self.plans)
+        return any(plan.actions or plan.withheld for plan in self.plans)
 
 
 async def preview(settings: Settings, revision: str | None, name: str | None) -> Preview:
@@ -56,7 +56,7 @@ async def preview(settings: Settings, revision: str | None, name: str | None) ->
         world = _World(gateway, ledger, observer, Exchange(ledger, now), catalog)
         situations = [world.situation(n, desired.get(n)) for n in names]
     errors = tuple(str(d) for d in catalog.diagnostics)
-    return Preview(tuple(guard(s, plan(s)) for s in situations), errors)
+    return Preview(tuple(decide(s) for s in situations), errors)
 
 
 def _catalog(settings: Settings, revision: str | None) -> Catalog:

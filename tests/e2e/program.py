@@ -233,7 +233,7 @@ class Program:
     def instances(self, name: str) -> dict[str, InstanceStatus]:
         return {i.instance: i for i in self.deployment(name).instances}
 
-    def until(self, fact: Callable[[ControllerStatus], _T], what: str) -> _T:
+    def until(self, fact: Callable[[ControllerStatus], _T | None], what: str) -> _T:
         """What the fact returns once it is something; the test fails after the deadline."""
         deadline = time.monotonic() + DEADLINE
         last: ControllerStatus | None = None
@@ -321,7 +321,8 @@ class Program:
 
     def close(self) -> None:
         """End all that was started; machines and their host leave nothing behind."""
-        running = [*self._begun, *([self._controller] if self._controller else [])]
+        running: list[subprocess.Popen[Any]] = [*self._begun]
+        running += [self._controller] if self._controller else []
         for child in running:
             if child.poll() is None:
                 child.kill()

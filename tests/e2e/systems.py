@@ -1,5 +1,6 @@
 """Manifests for the tests: the shipped examples, and systems of one node with one recipe."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import tomli_w
@@ -9,7 +10,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples-repo"
 RUNS = '#!/bin/sh -e\necho run >>"$HOME/runs"\n'
 """A recipe that leaves a line each time it runs."""
 
-Table = dict[str, object]
+Table = Mapping[str, object]
 
 
 def resource(kind: str, name: str, spec: Table) -> Table:

@@ -1,11 +1,12 @@
 """What a changed manifest does to machines that run."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from e2e.program import Program
-from e2e.systems import RUNS, document, resource, site, system
+from e2e.systems import RUNS, Table, document, resource, site, system
 from local_cloud import wait_until
 
 BLOCKS = RUNS + 'until [ -e "$HOME/go" ]; do sleep 0.05; done\nrm "$HOME/go"\n'
@@ -15,6 +16,10 @@ def runs(home: Path) -> int:
     """How often the recipe began on the machine."""
     file = home / "runs"
     return file.read_text().count("run\n") if file.exists() else 0
+
+
+def ran_again(home: Path) -> bool:
+    return runs(home) == 2
 
 
 def begin(program: Program, files: dict[str, str]) -> None:
@@ -63,8 +68,8 @@ def test_another_image_or_size_makes_a_new_machine_before_the_old_one_goes(
     release(program.layout.home(old))
     program.until_ready("box")
 
-    changed = {"image": {"image": "later"}, "size": {"size": {"cpus": 2}}}[change]
-    program.repository.commit(system(BLOCKS, component=changed))
+    component: Table = {"image": "later"} if change == "image" else {"size": {"cpus": 2}}
+    program.repository.commit(system(BLOCKS, component=component))
     new = replaced(program, old)
     wait_until(lambda: runs(new), "the recipe runs on the new machine")
 
@@ -130,7 +135,7 @@ def test_an_update_takes_no_more_instances_away_than_it_may(program: Program):
     program.repository.commit(system(BLOCKS, replicas=4, update=limits))
     wait_until(lambda: sum(map(runs, homes)) == 6, "two recipes run again")
 
-    again = [home for home in homes if runs(home) == 2]
+    again = [home for home in homes if ran_again(home)]
     assert len(again) == 2
     assert program.deployment("box").diagnostics == ("one: 2 more to update, within the limits",)
 
@@ -138,7 +143,7 @@ def test_an_update_takes_no_more_instances_away_than_it_may(program: Program):
     wait_until(lambda: sum(map(runs, homes)) == 7, "the next one follows the first")
     for home in homes:
         if home != again[0]:
-            wait_until(lambda home=home: runs(home) == 2, f"a turn for {home}")
+            wait_until(partial(ran_again, home), f"a turn for {home}")
             release(home)
     program.until_ready("box")
     assert [runs(home) for home in homes] == [2, 2, 2, 2]

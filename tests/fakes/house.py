@@ -79,9 +79,10 @@ class House:
         prompt: bool = False,
         approves: bool = False,
         clock: Callable[[], datetime] | None = None,
+        machines: FakeMachines | None = None,
     ) -> None:
         self.clouds = clouds or FakeClouds()
-        self.machines = FakeMachines(agents, prompt=prompt)
+        self.machines = machines or FakeMachines(agents, prompt=prompt)
         self.store = CountingStore(disk)
         self.clock = Clock()
         self.loop: Loop | None = None

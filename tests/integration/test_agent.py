@@ -426,7 +426,8 @@ def test_stopping_ends_the_whole_session(machine):
     line = machine.attach()
     script = (
         f"#!/bin/bash\nset -m\nsleep 600 &\necho $! > {machine.root}/pid\n"
-        f"trap 'echo cleaned; exit 1' TERM; touch {machine.root}/ready; while :; do sleep 0.01; done"
+        f"trap 'echo cleaned; exit 1' TERM; touch {machine.root}/ready\n"
+        "while :; do sleep 0.01; done"
     )
     line.run("c1", script)
     eventually((machine.root / "ready").exists)

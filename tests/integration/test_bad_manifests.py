@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from e2e.program import Ended, Program, program
-from e2e.systems import document, resource, site, system
+from e2e.systems import Table, document, resource, site, system
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def recipe(path: str, said: str) -> Mistake:
     return Mistake(said, '"deploy.sh"', f'"{path}"')
 
 
-def extending(name: str, parent: str) -> dict[str, object]:
+def extending(name: str, parent: str) -> Table:
     return resource("Component", name, {"image": "host", "extends": parent})
 
 
@@ -43,7 +43,9 @@ MISTAKES = {
     "unknown-key": Mistake(
         "unknown key 'replica' (did you mean 'replicas'?)", "replicas = 1", "replica = 1"
     ),
-    "wrong-type": Mistake("whole number", "replicas = 1", 'replicas = "one"'),
+    "wrong-type": Mistake(
+        "'replicas' must be an integer, not a string", "replicas = 1", 'replicas = "one"'
+    ),
     "unknown-kind": Mistake(
         "(did you mean 'Deployment'?)", 'kind = "Deployment"', 'kind = "Deploymnet"'
     ),
@@ -65,8 +67,10 @@ MISTAKES = {
         'replicas = 1\ninputs = { colour = { from = "one.colour" } }',
     ),
     "cycle": Mistake(
-        "cycle-b",
-        files={"cycle.toml": document(extending("cycle-a", "cycle-b"), extending("cycle-b", "cycle-a"))},
+        "component 'cycle-a' extends itself: cycle-a -> cycle-b -> cycle-a",
+        files={
+            "cycle.toml": document(extending("cycle-a", "cycle-b"), extending("cycle-b", "cycle-a"))
+        },
         file="cycle.toml",
     ),
     "twice": Mistake(

@@ -122,6 +122,8 @@ def test_wrong_usage_is_told_apart_from_failure(ready: Program):
 def test_a_repository_is_found_from_within(ready: Program, tmp_path: Path):
     """The bare clone of a repository serves as well as its work tree."""
     bare = tmp_path / "bare.git"
-    Repository(tmp_path / "elsewhere").git("clone", "-q", "--bare", str(ready.repository.path), str(bare))
+    Repository(tmp_path / "elsewhere").git(
+        "clone", "-q", "--bare", str(ready.repository.path), str(bare)
+    )
 
     assert ready.verb(*VERBS["run"], "--repo", str(bare)).code == 0

@@ -2,14 +2,17 @@
 
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from headwater.cli.run import DRAIN
 from headwater.errors import Stalled
 from headwater.settings import Settings
 
@@ -49,6 +52,8 @@ def demo(*, hold: bool | None, level: str) -> None:
     scratch = Path(tempfile.mkdtemp(prefix="headwater-demo-"))
     try:
         asyncio.run(_demo(scratch, level, hold=hold))
+    except asyncio.CancelledError:
+        raise click.Abort from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -66,6 +71,7 @@ async def _demo(scratch: Path, level: str, *, hold: bool) -> None:
     settings = Settings(
         repository=str(repository), state=scratch / "state", listen="127.0.0.1:0", resync=2.0
     )
+    _clean_up_when_asked_to_end()
     async with assemble(settings) as running:
         work = asyncio.create_task(running.loop.run())
         try:
@@ -76,11 +82,34 @@ async def _demo(scratch: Path, level: str, *, hold: bool) -> None:
             _show(running, repository, settings.state)
             if hold:
                 click.echo("Press Enter to end and clean up.")
-                await asyncio.to_thread(sys.stdin.readline)
+                await _enter_pressed()
         finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN):
+                    await running.loop.drain()
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
             await _clean_up(running)
+
+
+def _clean_up_when_asked_to_end() -> None:
+    """Also without a word from the keyboard: a terminal that closes, a script that gives up."""
+    if (main := asyncio.current_task()) is not None:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, main.cancel)
+
+
+async def _enter_pressed() -> None:
+    """Until standard input says something, or ends. A thread that reads could not be cancelled."""
+    loop, pressed = asyncio.get_running_loop(), asyncio.Event()
+    try:
+        loop.add_reader(sys.stdin.fileno(), pressed.set)
+    except PermissionError:  # A file: there is nobody to wait for.
+        return
+    try:
+        await pressed.wait()
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
 
 
 async def _until_ready(running: "Running", work: "asyncio.Task[None]") -> None:

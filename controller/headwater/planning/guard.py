@@ -5,7 +5,7 @@ deployment's manifest, adding. The rules and their limits: semantics.md 3; the i
 from: Argo CD issues 7412, 9227 and 18480, Flux issue 1462, Rancher issue 38672.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from headwater.planning.actions import Action, Create, Terminate
@@ -13,10 +13,13 @@ from headwater.planning.budget import portion
 from headwater.planning.planner import Plan
 from headwater.planning.seats import Seat, seats
 from headwater.planning.situation import Situation
+from headwater.topology.keys import InstanceKey
 
 FLEET_FLOOR = 10
 FLEET_PERCENT = "20%"
 UNHEALTHY_PERCENT = "40%"
+VANISHED = "vanished_at_once"
+"""The one rule whose approval does not hold for the rest of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,145 +27,167 @@ class _Case:
     """What the rules look at."""
 
     situation: Situation
-    plan: Plan
-    lost: tuple[Terminate, ...]
-    """Machines of instances that the manifest does not ask for any more."""
-    replaced: tuple[Action, ...]
+    ends: tuple[Action, ...]
+    """The ends of machines of instances that the manifest does not ask for any more."""
+    replacements: tuple[Action, ...]
     """What ends or replaces machines of wanted instances."""
-    vanished: int
-    """Instances whose machine is gone without anybody having asked for it."""
+    repairs: tuple[Action, ...]
+    """What makes instances anew whose machine went without anybody having asked for it."""
+
+    @property
+    def lost(self) -> int:
+        """Instances; some have more than one machine."""
+        return len({action.key for action in self.ends})
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    reason: Callable[[_Case], str]
+    """Empty where the rule has nothing against it."""
+    holds: Callable[[_Case], tuple[Action, ...]]
+    """What waits for the approval."""
 
 
 def guard(situation: Situation, plan: Plan) -> Plan:
-    """The plan, or what of it needs no approval, with the reason and the digest to approve.
+    """The plan; or what of it needs no approval, with the reason and the digest to approve.
 
-    An approval names a plan by its digest and holds for the whole run, step by step; machines
-    that vanished are approved anew each time.
+    An approval names what waits by its digest, and holds for the whole run, step by step.
     """
     case = _case(situation, plan)
-    for rule in RULES:
-        if not (reason := rule(case)):
-            continue
-        name = rule.__name__.removeprefix("_")
-        once = rule is _vanished_at_once
-        if plan.digest in situation.approvals or (name in situation.run.approved and not once):
-            return replace(plan, approved=name)
-        held = {id(action) for action in _dangerous(case)}
-        kept = tuple(action for action in plan.actions if id(action) not in held)
-        how = f"`headwater approve {plan.digest}`"
-        return replace(plan, actions=kept, blocked=f"{reason}; to go on: {how}")
-    return plan
+    settled = situation.run.approved - {VANISHED}
+    reasons = {
+        name: reason
+        for name, rule in RULES.items()
+        if name not in settled and (reason := rule.reason(case))
+    }
+    if not reasons:
+        return plan
+    held = {id(action) for name in reasons for action in RULES[name].holds(case)}
+    withheld = tuple(action for action in plan.actions if id(action) in held)
+    digest = replace(plan, withheld=withheld).digest
+    if digest in situation.approvals:
+        return replace(plan, approval=digest, approved=frozenset(reasons))
+    return replace(
+        plan,
+        actions=tuple(action for action in plan.actions if id(action) not in held),
+        withheld=withheld,
+        blocked=f"waits for `headwater approve {digest}`: {next(iter(reasons.values()))}",
+    )
 
 
 def _case(situation: Situation, plan: Plan) -> _Case:
     every = seats(situation)
-    ends = [action for action in plan.actions if isinstance(action, Terminate)]
-    remade = {action.key for action in plan.actions if isinstance(action, Create)}
+    wanted = [action for action in plan.actions if action.key in every]
     return _Case(
         situation=situation,
-        plan=plan,
-        lost=tuple(action for action in ends if action.key not in every),
-        replaced=tuple(
-            action
-            for action in plan.actions
-            if action.key in every and (_ends(action) or _replaces(action))
-        ),
-        vanished=sum(_vanished(seat, situation) for key, seat in every.items() if key in remade),
+        ends=tuple(a for a in plan.actions if isinstance(a, Terminate) and a.key not in every),
+        replacements=tuple(a for a in wanted if _replaces(a, every[a.key])),
+        repairs=tuple(a for a in wanted if _repairs(a, every[a.key], situation)),
     )
 
 
-def _ends(action: Action) -> bool:
-    return isinstance(action, Terminate)
+def _replaces(action: Action, seat: Seat) -> bool:
+    made = isinstance(action, Create) and bool(seat.outdated)
+    return made or isinstance(action, Terminate)
 
 
-def _replaces(action: Action) -> bool:
-    return isinstance(action, Create) and action.replaces
-
-
-def _vanished(seat: Seat, situation: Situation) -> bool:
-    nothing = not (seat.alive or seat.dead or seat.leaving)
-    return nothing and seat.spec.key in situation.incarnations
-
-
-def _dangerous(case: _Case) -> Iterable[Action]:
-    """What waits for the approval. Adding is never blocked, except after machines vanished."""
-    yield from case.lost
-    if case.situation.run.protect or case.situation.upgraded:
-        yield from case.replaced
-    if _too_many_vanished(case):
-        yield from (action for action in case.plan.actions if isinstance(action, Create))
+def _repairs(action: Action, seat: Seat, situation: Situation) -> bool:
+    """After a loss: what we end ourselves, or have been told is gone, is none."""
+    if not isinstance(action, Create) or seat.alive or seat.dead or seat.leaving:
+        return False
+    ever, ended = situation.incarnations, situation.ended
+    return ever.get(action.key, 0) > ended.get(action.key, 0)
 
 
 def _no_manifest_left(case: _Case) -> str:
-    gone = case.situation.desired is None and case.lost and case.situation.fleet.defined == 0
+    gone = case.situation.desired is None and case.ends and case.situation.fleet.defined == 0
     return "no manifest is left in the repository" if gone else ""
 
 
 def _many_removed(case: _Case) -> str:
     removed = case.situation.fleet.removed
-    if case.situation.desired is None and case.lost and len(removed) > 1:
+    if case.situation.desired is None and case.ends and len(removed) > 1:
         return f"{len(removed)} deployments are removed at once ({', '.join(sorted(removed))})"
     return ""
 
 
 def _to_zero(case: _Case) -> str:
     desired = case.situation.desired
-    if desired is None or desired.instances or not case.lost:
+    if desired is None or desired.instances or not case.ends:
         return ""
-    return f"all {len(case.lost)} instances would go, and the manifest stays"
+    return f"all {case.lost} instances would go, and the manifest stays"
 
 
 def _scaled_down(case: _Case) -> str:
     desired = case.situation.desired
-    if desired is None or not case.lost:
+    if desired is None:
         return ""
-    total = len(desired.instances) + len(case.lost)
+    total = case.lost + len(_earlier(case.situation) & desired.instances.keys())
     limit = max(1, portion(desired.max_deletes, total))
-    if len(case.lost) <= limit:
+    if case.lost <= limit:
         return ""
-    return f"{len(case.lost)} of {total} instances would go; maxDeletes allows {limit}"
+    return f"{case.lost} of {total} instances would go; maxDeletes allows {limit}"
+
+
+def _earlier(situation: Situation) -> set[InstanceKey]:
+    """Instances of before this run: the ones that it adds make up for nothing that goes."""
+    revision = situation.run.revision
+    return {machine.key for machine in situation.machines if machine.tags.revision != revision}
 
 
 def _fleet_shrinks(case: _Case) -> str:
     fleet = case.situation.fleet
-    limit = max(FLEET_FLOOR, portion(FLEET_PERCENT, fleet.instances))
-    if case.situation.desired is None or not case.lost or len(case.lost) <= limit:
+    if case.situation.desired is None or not case.ends:
         return ""
-    return f"{len(case.lost)} of all {fleet.instances} instances would go; {limit} may at once"
+    limit = max(FLEET_FLOOR, portion(FLEET_PERCENT, fleet.instances))
+    lost = max(case.lost, fleet.lost)
+    if lost <= limit:
+        return ""
+    return f"{lost} of all {fleet.instances} instances would go; {limit} may at once"
 
 
 def _protected(case: _Case) -> str:
-    if not case.situation.run.protect or not (case.lost or case.replaced):
+    """By what the manifest says; by what it said last where there is none any more."""
+    desired, run = case.situation.desired, case.situation.run
+    keys = {action.key for action in _losses(case)}
+    if not keys or not (desired.protect if desired else run.protect):
         return ""
-    return f"{len(case.lost) + len(case.replaced)} instances are protected from this"
+    return f"{len(keys)} instances are protected from this"
 
 
 def _after_upgrade(case: _Case) -> str:
-    if not case.situation.upgraded or not (case.lost or case.replaced):
+    if not case.situation.upgraded or not _losses(case):
         return ""
     return "the first pass of another version of Headwater would delete or replace"
 
 
-def _too_many_vanished(case: _Case) -> bool:
-    desired = case.situation.desired
-    total = len(desired.instances) if desired else 0
-    return case.vanished > max(1, portion(UNHEALTHY_PERCENT, total))
-
-
 def _vanished_at_once(case: _Case) -> str:
-    if not _too_many_vanished(case):
+    desired, gone = case.situation.desired, len(case.repairs)
+    if desired is None or gone <= max(1, portion(UNHEALTHY_PERCENT, len(desired.instances))):
         return ""
-    return f"{case.vanished} machines vanished at once, more likely the cloud's listing is wrong"
+    return f"{gone} machines vanished at once, more likely the cloud's listing is wrong"
 
 
-RULES: tuple[Callable[[_Case], str], ...] = (
-    _no_manifest_left,
-    _many_removed,
-    _to_zero,
-    _scaled_down,
-    _fleet_shrinks,
-    _protected,
-    _after_upgrade,
-    _vanished_at_once,
-)
-"""In order; the first that answers gives its reason."""
+def _losses(case: _Case) -> tuple[Action, ...]:
+    return (*case.ends, *case.replacements)
+
+
+def _ends(case: _Case) -> tuple[Action, ...]:
+    return case.ends
+
+
+def _repaired(case: _Case) -> tuple[Action, ...]:
+    return case.repairs
+
+
+RULES = {
+    "no_manifest_left": _Rule(_no_manifest_left, _ends),
+    "many_removed": _Rule(_many_removed, _ends),
+    "to_zero": _Rule(_to_zero, _ends),
+    "scaled_down": _Rule(_scaled_down, _ends),
+    "fleet_shrinks": _Rule(_fleet_shrinks, _ends),
+    "protected": _Rule(_protected, _losses),
+    "after_upgrade": _Rule(_after_upgrade, _losses),
+    VANISHED: _Rule(_vanished_at_once, _repaired),
+}
+"""By the name that a run keeps. The first that applies gives the reason."""

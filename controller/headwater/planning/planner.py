@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from headwater.planning.actions import Action, Contextualise, Create, Terminate
 from headwater.planning.budget import Budget, budget
-from headwater.planning.quota import within
 from headwater.planning.records import WorkState
 from headwater.planning.seats import MACHINE_CHANGED, Seat, seats, staleness
 from headwater.planning.situation import Situation
@@ -27,15 +26,24 @@ class Plan:
     """What is wanted and not done now, each with its reason."""
     short: tuple[str, ...] = ()
     """What no cloud has room for: a person must make some."""
+    withheld: tuple[Action, ...] = ()
+    """What waits for an approval."""
     blocked: str = ""
-    """What the guard holds back, and how to approve it; empty when it holds nothing."""
-    approved: str = ""
-    """The rule of the guard that an approval let it through; empty where none was needed."""
+    """Why that waits, and how to approve it; empty when nothing does."""
+    approval: str = ""
+    """The digest by which a person let it through; empty where no approval was needed."""
+    approved: frozenset[str] = frozenset()
+    """The rules of the guard that the approval let it through."""
 
     @property
     def digest(self) -> str:
-        """Of the decisions alone: the same before and after a merge."""
-        return digest([self.deployment, [_decision(action) for action in self.actions]])
+        """Of the decisions alone: the same before and after a merge.
+
+        Where some wait for an approval, of those alone: what the others do meanwhile is no reason
+        to be asked again.
+        """
+        decisions = [_decision(action) for action in self.withheld or self.actions]
+        return digest([self.deployment, decisions])
 
 
 def plan(situation: Situation) -> Plan:
@@ -66,8 +74,7 @@ def _finish(situation: Situation, actions: list[Action], held: list[str]) -> Pla
         if len(kept) < len(actions):
             held = [*held, f"nothing is created or deleted: {situation.incomplete}"]
         actions = kept
-    fitting, short = within(sorted(actions, key=_order), situation.room)
-    return Plan(situation.deployment, tuple(fitting), tuple(held), short)
+    return Plan(situation.deployment, tuple(sorted(actions, key=_order)), tuple(held))
 
 
 def _all_of(situation: Situation) -> list[Action]:

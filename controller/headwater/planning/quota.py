@@ -2,9 +2,17 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from headwater.manifests.resolved import Catalog
 from headwater.planning.actions import Action, Create, Terminate
+from headwater.planning.planner import Plan
+
+
+def fit(plan: Plan, room: Mapping[str, int]) -> Plan:
+    """The plan without the creations that no cloud has room for, and with their number."""
+    fitting, short = within(plan.actions, room)
+    return replace(plan, actions=tuple(fitting), short=short)
 
 
 def within(

@@ -85,7 +85,13 @@ def _block(plan: Plan) -> str:
         for line in every
     ]
     rows += [f"  ! {held}" for held in _remarks(plan)]
+    rows += [f"    {SYMBOLS[w.kind]} {w.instance}  {w.detail}  # {w.reason}" for w in _waits(plan)]
     return "\n".join(rows)
+
+
+def _waits(plan: Plan) -> list[Line]:
+    """What an approval would let through."""
+    return [_line(action) for action in plan.withheld]
 
 
 def _remarks(plan: Plan) -> list[str]:
@@ -108,6 +114,8 @@ def as_markdown(plans: Sequence[Plan]) -> str:
             ]
             parts.append("\n".join(rows))
         parts += [f"> {held}" for held in _remarks(plan)]
+        if plan.withheld:
+            parts.append("\n".join(f"- `{SYMBOLS[w.kind]}` {w.instance}" for w in _waits(plan)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -121,6 +129,7 @@ def as_document(plans: Sequence[Plan]) -> dict[str, object]:
                 "digest": plan.digest,
                 "held": [*plan.held, *plan.short],
                 "blocked": plan.blocked,
+                "withheld": [w.instance for w in _waits(plan)],
                 "actions": [
                     {
                         "kind": line.kind,

@@ -20,6 +20,8 @@ class Fleet:
     """Deployments that the revision defines."""
     removed: frozenset[str] = frozenset()
     """Deployments that went with the same revision as this one, itself included."""
+    lost: int = 0
+    """Instances that the revision takes away, of all the deployments that it keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Situation:
     """Referenced inputs as they are at present, where they are known."""
     incarnations: Mapping[InstanceKey, int] = field(default_factory=dict)
     """The highest incarnation ever given out."""
+    ended: Mapping[InstanceKey, int] = field(default_factory=dict)
+    """The highest incarnation that we ended, or that a person has accepted as gone."""
     problems: tuple[str, ...] = ()
     """What the clouds cannot do of what the manifest asks."""
     doubts: Mapping[InstanceKey, datetime] = field(default_factory=dict)

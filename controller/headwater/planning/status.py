@@ -32,7 +32,8 @@ class InstanceStatus:
     instance: str
     """`wn.3`"""
     state: str
-    """missing | pending | unreachable | contextualising | ready | failed | outdated | stopping"""
+    """missing | pending | unreachable | contextualising | ready | failed | outdated | unwanted |
+    stopping"""
     machine: str = ""
     cloud: str = ""
     address: str = ""
@@ -91,11 +92,16 @@ class DeploymentStatus:
         return held.message if held else ""
 
     @property
+    def suspended(self) -> str:
+        """Why a person had it left as it is; empty when nobody has."""
+        held = self.condition("Suspended")
+        return held.message if held and held.status else ""
+
+    @property
     def at_rest(self) -> bool:
         """Ready, or Suspended or Stalled with nothing running any more."""
         busy = any(i.state in {"contextualising", "stopping"} for i in self.instances)
-        suspended = any(c.type == "Suspended" and c.status for c in self.conditions)
-        return self.is_ready or ((self.is_stalled or suspended) and not busy)
+        return self.is_ready or ((self.is_stalled or bool(self.suspended)) and not busy)
 
 
 @dataclass(frozen=True, slots=True)

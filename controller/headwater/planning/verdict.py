@@ -9,6 +9,7 @@ from headwater.planning.records import Record, WorkState
 from headwater.planning.seats import Seat, seats, staleness
 from headwater.planning.situation import Situation
 from headwater.planning.status import Condition, DeploymentStatus, InstanceStatus, Phase
+from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import Machine, MachineState
 
 
@@ -43,11 +44,17 @@ def deadline(seat: Seat, situation: Situation) -> datetime | None:
     if record is None:
         since = None if machine.is_reachable else machine.created
     else:
-        since = record.since if record.state is WorkState.WAITING else None
+        since = record.since if _is_awaited(record) else None
     if since is None:
         return None
     limit = timedelta(seconds=situation.desired.provision_timeout)
     return max(since, situation.run.started) + limit
+
+
+def _is_awaited(record: Record) -> bool:
+    """Not spoken to yet. A line that stands has what is new, behind the step that runs."""
+    stands = record.generation > 1 and not record.trouble
+    return record.state is WorkState.WAITING and not stands
 
 
 def _silence(seat: Seat) -> str:
@@ -100,7 +107,8 @@ def assess(situation: Situation, plan: Plan) -> DeploymentStatus:
 
 
 def _extra(machine: Machine) -> InstanceStatus:
-    return _status_of(machine, "stopping", step="", message="")
+    leaving = machine.state is MachineState.STOPPING
+    return _status_of(machine, "stopping" if leaving else "unwanted", step="", message="")
 
 
 def instance_status(seat: Seat, situation: Situation) -> InstanceStatus:
@@ -161,7 +169,8 @@ def _conditions(
         if message:
             return _stalled(reason, message)
     if situation.suspended:
-        return _suspended(situation, waiting)
+        extra = len({machine.key for machine in situation.machines} - _wanted(situation))
+        return _suspended(situation.suspended, progress(waiting), extra)
     if situation.desired is None:
         return _leaving(situation)
     if plan.actions or waiting or plan.held:
@@ -190,12 +199,17 @@ def _leaving(situation: Situation) -> tuple[Condition, ...]:
     return _progressing("Removing", busy) if situation.machines else ()
 
 
-def _suspended(situation: Situation, waiting: list[InstanceStatus]) -> tuple[Condition, ...]:
+def _wanted(situation: Situation) -> set[InstanceKey]:
+    return set(situation.desired.instances) if situation.desired else set()
+
+
+def _suspended(why: str, waiting: str, extra: int) -> tuple[Condition, ...]:
+    rest = ", ".join(filter(None, [waiting, f"{extra} to remove" if extra else ""]))
     return (
-        Condition("Ready", status=not waiting, reason="Suspended", message=progress(waiting)),
+        Condition("Ready", status=not rest, reason="Suspended", message=rest),
         Condition("Reconciling", status=False, reason="Suspended"),
         Condition("Stalled", status=False, reason="Suspended"),
-        Condition("Suspended", status=True, reason="Suspended", message=situation.suspended),
+        Condition("Suspended", status=True, reason="Suspended", message=why),
     )
 
 

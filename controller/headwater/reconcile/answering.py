@@ -103,6 +103,8 @@ class Answering:
             self._put(context, CommitState.SUCCESS, self._describe(status))
         elif status.blocked:
             self._wait(context, status.blocked)
+        elif status.suspended:
+            self._wait(context, f"suspended: {status.suspended}")
         elif status.is_stalled and status.at_rest:
             self._put(context, CommitState.FAILURE, self._describe(status))
 
@@ -133,7 +135,9 @@ class Answering:
         """Still pending, and a person has to say yes."""
         if self._current[context].description != why[:140]:
             self._put(context, CommitState.PENDING, why)
-            self._put(AGGREGATE, CommitState.PENDING, f"{context.rpartition('/')[2]}: {why}")
+            if self._is_pending(AGGREGATE):
+                name = context.rpartition("/")[2]
+                self._put(AGGREGATE, CommitState.PENDING, f"{name}: {why}")
 
     def _put(self, context: str, state: CommitState, description: str) -> None:
         if self._revision == "":

@@ -48,6 +48,7 @@ class Executor:
         creates = [action for action in plan.actions if isinstance(action, Create)]
         ends = [action for action in plan.actions if isinstance(action, Terminate)]
         remade = {action.key for action in creates}
+        self.ledger.end(plan.deployment, [(end.key, end.machine.tags.incarnation) for end in ends])
         async with asyncio.TaskGroup() as group:
             before = [group.create_task(self._terminate(a)) for a in ends if a.key in remade]
             after = [group.create_task(self._terminate(a)) for a in ends if a.key not in remade]

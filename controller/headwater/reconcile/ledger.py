@@ -23,7 +23,7 @@ _RUN = TypeAdapter(Run)
 _VALUES = TypeAdapter(dict[str, tuple[str, datetime]])
 _NUMBERS = TypeAdapter(dict[str, int])
 _INTENTS = TypeAdapter(dict[str, dict[str, str]])
-INTENTS = "intents"
+INTENTS, ENDED = "intents", "ended"
 
 
 class Ledger:
@@ -130,6 +130,25 @@ class Ledger:
             for name, intent in self._intents(deployment).items()
         }
 
+    def end(self, deployment: str, incarnations: Iterable[tuple[InstanceKey, int]]) -> None:
+        """Durable before a cloud is asked: their machines do not go by accident."""
+        before = self.ended(deployment)
+        known = dict(before)
+        for key, number in incarnations:
+            known[key] = max(number, known.get(key, 0))
+        if known != before:
+            numbers = {key.instance: number for key, number in known.items()}
+            self.set_note(f"{ENDED}/{deployment}", numbers)
+
+    def ended(self, deployment: str) -> Mapping[InstanceKey, int]:
+        """The highest incarnations that were ended, or accepted as gone."""
+        note = self.note(f"{ENDED}/{deployment}")
+        try:
+            known = {} if note is None else _NUMBERS.validate_python(note)
+        except ValidationError:
+            return {}
+        return {_instance(deployment, name): number for name, number in known.items()}
+
     def _intents(self, deployment: str) -> dict[str, dict[str, str]]:
         note = self.note(f"{INTENTS}/{deployment}")
         try:
@@ -141,7 +160,8 @@ class Ledger:
         for kind, known in (("run", self.runs), ("incarnations", self._incarnations)):
             if known.pop(deployment, None) is not None:
                 self._store.save(f"{kind}/{deployment}", None)
-        self.set_note(f"{INTENTS}/{deployment}", None)
+        for kind in (INTENTS, ENDED):
+            self.set_note(f"{kind}/{deployment}", None)
 
     def note(self, key: str) -> object | None:
         """A small document of the loop's own; None when there is none."""

@@ -21,6 +21,8 @@ from headwater.reconcile.reconciler import LIMBO_DELAY, Reconciler
 logger = logging.getLogger("headwater.loop")
 
 ACCEPTED = "accepted"
+BOOT_DELAY = 2.0
+"""Seconds between two listings while machines are coming up: nothing else tells."""
 SUSPICION_GAP = 0.5
 """Seconds between two listings that suspicions ask for."""
 
@@ -107,7 +109,7 @@ class Loop:
         first = self._last is None
         # From here on without a pause: no pass sees the revision before its answers are begun.
         touched = self.reconciler.wanted.update(catalog) | seen
-        self._weigh_removals(snapshot.approvals)
+        self._weigh(snapshot.approvals)
         self.source.accept(snapshot.revision)
         ledger.set_note(ACCEPTED, snapshot.revision)
         self._last = snapshot
@@ -124,12 +126,24 @@ class Loop:
         for name in names - touched:
             self.dispatch.add(name, Priority.RESYNC)
 
-    def _weigh_removals(self, approvals: Iterable[str]) -> None:
-        """What one revision removes is looked at together, for as long as it takes to go."""
+    def _weigh(self, approvals: Iterable[str]) -> None:
+        """What one revision takes away is looked at together, for as long as it takes to go."""
         wanted, safety = self.reconciler.wanted, self.reconciler.safety
         safety.approve(approvals)
         safety.came_back(wanted.names)
-        safety.removed(name for name in self.observer.deployments() if wanted.is_removed(name))
+        self._weigh_removals()
+        lost = 0
+        for name in self.observer.deployments() & wanted.names:
+            if desired := wanted.desired(name):
+                there = {machine.key for machine in self.observer.machines(name)}
+                lost += len(there - desired.instances.keys())
+        safety.shrinks(wanted.catalog.revision, lost)
+
+    def _weigh_removals(self) -> None:
+        """Also of machines that are found only now."""
+        wanted = self.reconciler.wanted
+        gone = [name for name in self.observer.deployments() if wanted.is_removed(name)]
+        self.reconciler.safety.removed(gone, wanted.catalog.revision)
 
     def _answerable(self, touched: set[str]) -> set[str]:
         """Deployments whose wish this revision changes; drift alone is not the commit's affair."""
@@ -147,7 +161,7 @@ class Loop:
         await self._read_once.wait()
         rng = random.Random()  # noqa: S311  # jitter, no secret
         while True:
-            pause = LIMBO_DELAY if self.observer.has_limbo else self.resync * rng.uniform(0.9, 1.1)
+            pause = self._pause() * rng.uniform(0.9, 1.1)
             try:
                 async with asyncio.timeout(pause):
                     await self._suspicion.wait()
@@ -164,9 +178,17 @@ class Loop:
         clouds = list(self._known)
         before = self.observer.incomplete(clouds)
         changed = await self.observer.refresh(clouds)
+        self._weigh_removals()
         if self.observer.incomplete(clouds) != before:
             changed |= self.reconciler.wanted.names | self.observer.deployments()
+            changed |= self.reconciler.statuses.keys()
         return changed
+
+    def _pause(self) -> float:
+        """Seconds until the clouds are listed again without being asked."""
+        if self.observer.has_limbo:
+            return LIMBO_DELAY
+        return min(self.resync, BOOT_DELAY) if self.observer.has_pending else self.resync
 
     def suspect(self) -> None:
         """Something may have happened to a machine: list sooner."""

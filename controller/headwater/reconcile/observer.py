@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from headwater.planning.events import CloudListed
 from headwater.reconcile.ports import Clouds, Listener
 from headwater.topology.keys import InstanceKey, MachineId
-from headwater.topology.machines import Listing, Machine
+from headwater.topology.machines import Listing, Machine, MachineState
+
+
+COMING = frozenset({MachineState.PENDING, MachineState.RUNNING})
 
 
 @dataclass(slots=True)
@@ -124,6 +127,16 @@ class Observer:
             for account in self._accounts.values()
             for key in account.missed.values()
             if key.deployment == deployment
+        )
+
+    @property
+    def has_pending(self) -> bool:
+        """Machines that are only coming up: nobody tells when they are there."""
+        return any(
+            machine.state is MachineState.PENDING or not machine.is_reachable
+            for account in self._accounts.values()
+            for machine in account.machines.values()
+            if machine.state in COMING
         )
 
     @property

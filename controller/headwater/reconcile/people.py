@@ -9,7 +9,7 @@ from headwater.reconcile.agenda import Priority
 from headwater.reconcile.safety import Suspension, describe
 from headwater.reconcile.steering import Steering
 
-_DIGEST = re.compile("[0-9a-f]{8,64}")
+_DIGEST = re.compile("[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +45,21 @@ class People:
         reconciler = self.steering.reconciler
         reconciler.safety.approve([digest])
         held = [
-            n
-            for n, s in reconciler.statuses.items()
-            if (c := s.condition("PlanBlocked")) and c.status
+            name
+            for name, status in reconciler.statuses.items()
+            if any(digest in line for line in status.diagnostics)
         ]
         for name in held:
             self.steering.dispatch.add(name, Priority.PERSON)
-        waiting = f"looking again at {', '.join(held)}" if held else "no plan waits at present"
+        waiting = f"{', '.join(held)} goes on" if held else "no plan waits for it at present"
         return f"{digest} is approved; {waiting}"
 
     def suspend(self, name: str, reason: str, by: str, until: str) -> str:
         """Nothing is created, changed or deleted until it ends (ISO 8601 with a zone)."""
         suspension = _suspension(reason, by, until)
+        now = self.steering.reconciler.executor.clock()
+        if suspension.until is not None and suspension.until <= now:
+            raise Refused(f"{until} has passed: say when the suspension is to end")
         self.steering.reconciler.safety.suspend(self._known(name), suspension)
         self.steering.dispatch.add(name, Priority.PERSON)
         return f"{name} is suspended: {describe(suspension)}"

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from pydantic import TypeAdapter, ValidationError
+
 from headwater.planning.events import RunEnded, StatusChanged
 from headwater.planning.records import Run
 from headwater.planning.status import DeploymentStatus, OutcomeStatus
@@ -10,6 +12,8 @@ from headwater.reconcile.executor import Executor, Outcome
 from headwater.reconcile.wanted import Wanted
 
 KEPT_OUTCOMES = 10
+OUTCOMES = "outcomes"
+_OUTCOMES = TypeAdapter(tuple[OutcomeStatus, ...])
 
 
 @dataclass(slots=True)
@@ -37,12 +41,12 @@ class Publisher:
     def publish(self, status: DeploymentStatus, outcomes: Iterable[Outcome] = ()) -> None:
         """Take over a status, with its history; emits StatusChanged where it differs."""
         previous = self.statuses.get(status.name)
-        history = (*(previous.outcomes if previous else ()), *self._told(outcomes))
+        history = self._history(status.name, previous, outcomes)
         revision = self.wanted.catalog.revision
         applied = previous.applied_revision if previous else ""
         status = replace(
             status,
-            outcomes=history[-KEPT_OUTCOMES:],
+            outcomes=history,
             observed_revision=revision,
             applied_revision=revision if status.is_ready else applied,
         )
@@ -50,6 +54,25 @@ class Publisher:
             self.statuses[status.name] = status
             self.executor.exchange.show(status)
             self.executor.emit(StatusChanged(status.name, status))
+
+    def _history(
+        self, name: str, previous: DeploymentStatus | None, outcomes: Iterable[Outcome]
+    ) -> tuple[OutcomeStatus, ...]:
+        """The last outcomes; they are kept over restarts."""
+        note = f"{OUTCOMES}/{name}"
+        before = previous.outcomes if previous else self._kept(note)
+        told = self._told(outcomes)
+        history = (*before, *told)[-KEPT_OUTCOMES:]
+        if told:
+            self.executor.ledger.set_note(note, _OUTCOMES.dump_python(history, mode="json"))
+        return history
+
+    def _kept(self, note: str) -> tuple[OutcomeStatus, ...]:
+        content = self.executor.ledger.note(note)
+        try:
+            return () if content is None else _OUTCOMES.validate_python(content)
+        except ValidationError:
+            return ()
 
     def _told(self, outcomes: Iterable[Outcome]) -> list[OutcomeStatus]:
         now = self.executor.clock()
@@ -65,5 +88,6 @@ class Publisher:
         ]
 
     def forget(self, name: str) -> None:
+        self.executor.ledger.set_note(f"{OUTCOMES}/{name}", None)
         if self.statuses.pop(name, None) is not None:
             self.executor.emit(StatusChanged(name, None))

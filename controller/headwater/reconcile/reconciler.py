@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from headwater.errors import HeadwaterError, Stalled, Throttled
+from headwater.planning.decision import decide
 from headwater.planning.events import PassEnded
-from headwater.planning.guard import guard
-from headwater.planning.planner import Plan, plan
+from headwater.planning.planner import DOUBT, Plan, in_doubt
 from headwater.planning.records import WorkState
 from headwater.planning.seats import seats
 from headwater.planning.situation import Situation
@@ -73,9 +73,10 @@ class Reconciler:
             situation = self.abort(situation, reason)
         if self.lines.attend(situation):
             situation = self.survey.situation(name, desired, situation.run)
-        current = self.decide(situation)
+        current = decide(situation)
         run = self.safety.remember(situation.run, desired, current)
         situation = self.survey.remember(situation, run)
+        self.safety.spend(current)
         outcomes = await self.executor.execute(current, situation.run)
         following = self._judge(situation, current, outcomes)
         if event := self.repetition.seen(current, following.result):
@@ -85,9 +86,6 @@ class Reconciler:
             PassEnded(name, following.result, len(current.actions), time.monotonic() - began)
         )
         return following
-
-    def decide(self, situation: Situation) -> Plan:
-        return guard(situation, plan(situation))
 
     def abort(self, situation: Situation, reason: str, *, by_person: bool = False) -> Situation:
         """The first reason wins; what runs is stopped, and who waits is told."""
@@ -107,17 +105,19 @@ class Reconciler:
         run = self.executor.ledger.runs.get(name, before.run)
         if outcomes or run != before.run:  # People and recipes may have steered meanwhile.
             situation = self.survey.situation(name, before.desired, run)
-            rest = self.decide(situation)
-        if situation.desired is None and not situation.machines and not errors:
-            self._forget(name)
+            rest = decide(situation)
+        if _is_gone(situation) and not errors:
+            self._forget(situation)
             return Next("removed")
         terminal = next((o for o in outcomes if isinstance(o.error, Stalled)), None)
         if terminal and not situation.run.abort:
             situation = self.abort(situation, f"{terminal.action.key.instance}: {terminal.error}")
-            rest = self.decide(situation)
+            rest = decide(situation)
         self._publish(situation, rest, outcomes)
         if self._goes_back(situation):
             return Next("changed", 0.0)
+        if situation.suspended:
+            return Next("waiting", self.safety.ends_in(name))
         return _next(situation, done, rest, errors)
 
     def _publish(self, situation: Situation, rest: Plan, outcomes: Iterable[Outcome]) -> None:
@@ -146,13 +146,22 @@ class Reconciler:
         self.publisher.publish(invalid(name, why, self.statuses.get(name)))
         return Next("waiting")
 
-    def _forget(self, name: str) -> None:
+    def _forget(self, situation: Situation) -> None:
+        name, run = situation.deployment, situation.run
         self.executor.exchange.forget(name)
         self.safety.came_back([name])
         self.survey.rollback.forget(name)
         self.executor.ledger.forget_deployment(name)
+        if run.protect or run.orphan:  # Machines that a listing lacked come back to the same.
+            self.executor.ledger.set_run(name, run)
         self.lines.forget(name)
         self.publisher.forget(name)
+
+
+def _is_gone(situation: Situation) -> bool:
+    """Nobody asks for it, and every cloud has told twice that nothing is there."""
+    unsure = situation.machines or situation.limbo or situation.incomplete
+    return situation.desired is None and not unsure
 
 
 def _next(situation: Situation, done: Plan, rest: Plan, errors: list[HeadwaterError]) -> Next:
@@ -167,6 +176,8 @@ def _next(situation: Situation, done: Plan, rest: Plan, errors: list[HeadwaterEr
     if rest.short:
         return Next("waiting", ROOM_DELAY)
     limits = [limit for s in seats(situation).values() if (limit := deadline(s, situation))]
+    doubts = situation.doubts.items()
+    limits += [since + DOUBT for key, since in doubts if in_doubt(key, situation)]
     left = (min(limits) - situation.now).total_seconds() if limits else 0.0
     again = max(0.0, left) if limits and not situation.run.abort else None
     result = "changed" if done.actions else "waiting" if rest.held else "unchanged"

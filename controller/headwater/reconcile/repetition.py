@@ -1,6 +1,6 @@
 """The loop detector: passes that act again and again, and change nothing."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from headwater.planning.events import LoopDetected
 from headwater.planning.planner import Plan
@@ -18,7 +18,8 @@ class Repetition:
         if not plan.actions or result == "failed":
             self._last.pop(plan.deployment, None)
             return None
-        digest, count = self._last.get(plan.deployment, ("", 0))
-        count = count + 1 if digest == plan.digest else 1
-        self._last[plan.deployment] = (plan.digest, count)
+        digest = replace(plan, withheld=()).digest
+        before, count = self._last.get(plan.deployment, ("", 0))
+        count = count + 1 if before == digest else 1
+        self._last[plan.deployment] = (digest, count)
         return LoopDetected(plan.deployment, count) if count > MOST_REPETITIONS else None

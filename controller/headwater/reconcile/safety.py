@@ -6,6 +6,8 @@ from datetime import datetime
 
 from pydantic import TypeAdapter, ValidationError
 
+from headwater.planning.actions import Create
+from headwater.planning.guard import VANISHED
 from headwater.planning.planner import Plan
 from headwater.planning.records import Run
 from headwater.planning.situation import Fleet, Situation
@@ -13,7 +15,7 @@ from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.ports import Clock
 from headwater.topology.desired import Desired
 
-APPROVALS, SUSPENSION, REMOVED = "approvals", "suspension", "removed"
+APPROVALS, SUSPENSION, REMOVED, SHRINKS = "approvals", "suspension", "removed", "shrinks"
 KEPT_APPROVALS = 200
 
 
@@ -24,7 +26,25 @@ class Suspension:
     until: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Deployments that went with one revision."""
+
+    revision: str
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """Instances that one revision takes away from deployments that it keeps."""
+
+    revision: str
+    instances: int
+
+
 _SUSPENSION = TypeAdapter(Suspension)
+_GROUP = TypeAdapter(_Group)
+_LOSS = TypeAdapter(_Loss)
 
 
 class Safety:
@@ -43,6 +63,20 @@ class Safety:
         note = self._ledger.note(APPROVALS)
         return [str(digest) for digest in note] if isinstance(note, list) else []
 
+    def spend(self, plan: Plan) -> None:
+        """An approval is for once: the same decisions another time are asked for again.
+
+        Called when the run knows what was approved, which is what its next steps go by.
+        """
+        if not plan.approval:
+            return
+        left = [digest for digest in self._approvals() if digest != plan.approval]
+        self._ledger.set_note(APPROVALS, left)
+        if VANISHED in plan.approved:
+            made = [action for action in plan.actions if isinstance(action, Create)]
+            gone = [(action.key, action.incarnation - 1) for action in made if not action.replaces]
+            self._ledger.end(plan.deployment, gone)
+
     def suspend(self, deployment: str, suspension: Suspension) -> None:
         content = _SUSPENSION.dump_python(suspension, mode="json")
         self._ledger.set_note(f"{SUSPENSION}/{deployment}", content)
@@ -59,44 +93,79 @@ class Safety:
         if note is None:
             return None
         try:
-            suspension = _SUSPENSION.validate_python(note, strict=False)
+            suspension = _SUSPENSION.validate_python(note)
         except ValidationError:
-            return None
+            return Suspension("what was said of it cannot be read any more", "headwater")
         ended = suspension.until is not None and suspension.until <= self._clock()
         return None if ended else suspension
 
-    def removed(self, every: Iterable[str]) -> None:
-        """All that is removed now; what was not before went with one revision, together."""
-        names = sorted(n for n in every if self._ledger.note(f"{REMOVED}/{n}") is None)
-        for name in names:
-            self._ledger.set_note(f"{REMOVED}/{name}", names)
+    def ends_in(self, deployment: str) -> float | None:
+        """Seconds until the suspension ends by itself; None where it does not."""
+        suspension = self.suspension(deployment)
+        if suspension is None or suspension.until is None:
+            return None
+        return max(0.1, (suspension.until - self._clock()).total_seconds())
+
+    def removed(self, every: Iterable[str], revision: str) -> None:
+        """All that is removed now. What goes with one revision is one group until it is gone."""
+        groups = {name: self._group(name) for name in every}
+        new = {name for name, group in groups.items() if group is None}
+        if not new:
+            return
+        joined = {name: g for name, g in groups.items() if g and g.revision == revision}
+        names = new.union(*(group.names for group in joined.values()))
+        content = {"revision": revision, "names": sorted(names)}
+        for name in new | joined.keys():
+            self._ledger.set_note(f"{REMOVED}/{name}", content)
+
+    def _group(self, name: str) -> _Group | None:
+        try:
+            return _GROUP.validate_python(self._ledger.note(f"{REMOVED}/{name}"))
+        except ValidationError:
+            return None
 
     def came_back(self, names: Iterable[str]) -> None:
         for name in names:
             self._ledger.set_note(f"{REMOVED}/{name}", None)
 
+    def shrinks(self, revision: str, instances: int) -> None:
+        """What a revision takes away counts as a whole, also when some of it has gone."""
+        before = self._loss()
+        if before.revision == revision:
+            instances = max(instances, before.instances)
+        lost = {"revision": revision, "instances": instances} if instances else None
+        self._ledger.set_note(SHRINKS, lost)
+
+    def _loss(self) -> _Loss:
+        try:
+            return _LOSS.validate_python(self._ledger.note(SHRINKS))
+        except ValidationError:
+            return _Loss("", 0)
+
     def weigh(self, situation: Situation, fleet: Fleet) -> Situation:
         """The situation with everything that the guard looks at."""
         name = situation.deployment
-        note = self._ledger.note(f"{REMOVED}/{name}")
-        together = frozenset(map(str, note)) if isinstance(note, list) else frozenset({name})
+        group = self._group(name)
+        together = group.names if group else fleet.removed or frozenset({name})
         return replace(
             situation,
-            fleet=replace(fleet, removed=together),
+            fleet=replace(fleet, removed=together, lost=self._loss().instances),
             approvals=frozenset(self._approvals()),
             upgraded=situation.run.version not in {"", self._version},
             suspended=describe(self.suspension(name)),
         )
 
     def remember(self, run: Run, desired: Desired | None, plan: Plan) -> Run:
-        """The run with what must outlive its manifest, and with what was let through."""
+        """The run with what must outlive its manifest, and with what was let through.
+
+        An upgrade is over with the first plan that leaves nothing for later.
+        """
         if desired is not None:
             orphan = desired.deletion_policy == "orphan"
             run = replace(run, protect=desired.protect, orphan=orphan)
-        if plan.blocked:
-            return run
-        approved = run.approved | {plan.approved} if plan.approved else run.approved
-        return replace(run, approved=approved, version=self._version)
+        whole = not (plan.blocked or plan.held or run.abort)
+        version = self._version if whole or not run.version else run.version
+        return replace(run, approved=run.approved | plan.approved, version=version)
 
 
 def describe(suspension: Suspension | None) -> str:

@@ -59,14 +59,13 @@ class Survey:
         machines = observer.machines(name)
         if desired is not None:
             executor.exchange.want(desired)
-        clouds = desired.clouds if desired else {machine.id.cloud for machine in machines}
         situation = Situation(
             deployment=name,
             desired=desired,
             machines=machines,
             run=run,
             now=executor.clock(),
-            incomplete=observer.incomplete(clouds),
+            incomplete=observer.incomplete(self._clouds(name, desired)),
             limbo=observer.limbo(name),
             records={
                 machine.id: ledger.records[machine.id]
@@ -75,12 +74,21 @@ class Survey:
             },
             inputs=executor.exchange.inputs(name),
             incarnations=ledger.incarnations(name),
+            ended=ledger.ended(name),
             doubts=self._doubts(name, desired),
             problems=problems(desired, executor.clouds.capabilities) if desired else (),
             room=room(self.wanted.catalog, observer.count),
         )
         fleet = Fleet(observer.total, len(self.wanted.names))
         return self.safety.weigh(situation, fleet)
+
+    def _clouds(self, name: str, desired: Desired | None) -> frozenset[str]:
+        """Where its machines are, or may be: a manifest that is gone still told where."""
+        if desired is not None:
+            return desired.clouds
+        system = self.executor.exchange.system(name)
+        told = system.desired.clouds if system else frozenset()
+        return told | {machine.id.cloud for machine in self.executor.observer.machines(name)}
 
     def _doubts(self, name: str, desired: Desired | None) -> Mapping[InstanceKey, datetime]:
         doubts = self.executor.ledger.doubts(name)

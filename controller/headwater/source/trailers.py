@@ -8,7 +8,9 @@ KEY = "Headwater-Approve"
 MOST_COMMITS = 1000
 """How far back approvals are looked for."""
 
-_TRAILER = re.compile(rf"^{KEY}:\s*([0-9a-f]{{8,64}})\s*$", re.MULTILINE | re.IGNORECASE)
+_TRAILER = re.compile(
+    rf"^{KEY}:[ \t]*([0-9a-f]{{16}})[ \t\r]*$".encode(), re.MULTILINE | re.IGNORECASE
+)
 
 
 def approvals_since(
@@ -22,5 +24,7 @@ def approvals_since(
     for number, commit in enumerate(walker):
         if number >= MOST_COMMITS or (number and not accepted):
             break
-        found |= dict.fromkeys(digest.lower() for digest in _TRAILER.findall(commit.message))
+        # The bytes: a message may name an encoding that nobody knows.
+        digests = _TRAILER.findall(commit.raw_message)
+        found |= dict.fromkeys(digest.decode().lower() for digest in digests)
     return tuple(found)

@@ -86,7 +86,7 @@ def test_processes_are_found_by_environment_and_ended(tmp_path: Path) -> None:
         (
             "auto",
             {"machine": "", "sandbox": "", "process": ""},
-            "local: level machine (machines reach each other and this host, not the outside)",
+            "local: level machine (the outside by an HTTP proxy alone)",
         ),
         (
             "auto",

@@ -140,11 +140,11 @@ def test_a_missing_instance_is_listed():
     assert (row.instance, row.state, row.cloud, row.machine) == ("web.2", "missing", "local", "")
 
 
-def test_a_machine_that_nobody_wants_is_listed_as_stopping():
+def test_a_machine_that_nobody_wants_is_listed_as_unwanted():
     extra = machine(ONE, "m9", instance=key("db.1"))
     status = assessed(serving(), serving(TWO, "m2"), (extra, None))
 
-    assert [(row.instance, row.state) for row in status.instances][2:] == [("db.1", "stopping")]
+    assert [(row.instance, row.state) for row in status.instances][2:] == [("db.1", "unwanted")]
     assert not status.is_ready
 
 

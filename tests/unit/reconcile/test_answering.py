@@ -219,6 +219,19 @@ async def test_an_answer_that_is_refused_for_good_does_not_hold_up_the_others(de
     assert await desk.said() == ["r1 headwater/web pending: reconciling"]
 
 
+async def test_a_revision_that_was_answered_is_not_opened_again_by_what_waits_now(desk):
+    waits = Condition("PlanBlocked", status=True, reason="PlanBlocked", message="approve it")
+    blocked = DeploymentStatus("web", Phase.EXECUTING, (waits,), 2, 1, 0, "", "r1")
+    desk.answering.begin("r1", (), ())
+    desk.answering.close({})
+    desk.answering.begin("r1", {"web"}, ())
+    desk.answering.heard("web", blocked)
+    await desk.said()
+
+    assert desk.answers.of("r1", "headwater") == ["success"]
+    assert desk.answers.of("r1", "headwater/web") == ["pending"]
+
+
 class TestRestart:
     async def test_nothing_is_said_again_about_the_same_revision(self, desk):
         desk.answering.begin("r1", {"web"}, ())

@@ -32,16 +32,17 @@ def listen_on_loopback(directory: Path, wanted: str, taken: Collection[str]) -> 
     free = (each for each in loopback_addresses(directory) if each not in taken)
     for address in itertools.chain([wanted] if wanted else [], free):
         try:
-            return _listening(address, PORT)
+            return listening(address, PORT)
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:
                 break
             if error.errno != errno.EADDRINUSE:
                 raise
-    return _listening("127.0.0.1", 0)
+    return listening("127.0.0.1", 0)
 
 
-def _listening(address: str, port: int) -> socket.socket:
+def listening(address: str, port: int) -> socket.socket:
+    """A listening TCP socket. Raises OSError."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -26,7 +26,7 @@ from headwater.cloud.local.wire import HostError
 _log = logging.getLogger("headwater.cloud.local")
 
 _GONE = 404
-_NOTES = {"machine": ("machines reach each other and this host, not the outside",)}
+_NOTES = {"machine": ("the outside by an HTTP proxy alone",)}
 _STATES = {
     "pending": NodeState.PENDING,
     "running": NodeState.RUNNING,

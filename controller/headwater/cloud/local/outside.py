@@ -3,13 +3,15 @@
 import asyncio
 import base64
 import ipaddress
+import os
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from headwater.cloud.local.levels.shape import SEARCH_PATH
+from headwater.cloud.local.request import Refusal
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -21,14 +23,7 @@ CLOSED: Sequence[IpNetwork] = (
 
 _CONNECT_SECONDS = 10.0
 _APT_SECONDS = 10.0
-
-
-class Refusal(Exception):  # noqa: N818  # an answer to a client, no fault of ours
-    """A request that is answered with this status code and these words."""
-
-    def __init__(self, code: int, words: str) -> None:
-        super().__init__(words)
-        self.code = code
+_APT_DIRECT = ("", "DIRECT", "false")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +60,8 @@ class Outside:
         except TimeoutError as error:
             raise Refusal(504, f"{through[0]}:{through[1]} does not answer this host") from error
         except (OSError, UnicodeError) as error:
-            raise Refusal(502, f"this host cannot reach {through[0]}: {error}") from error
+            reason = _reason(error)
+            raise Refusal(502, f"this host cannot reach {through[0]}: {reason}") from error
         return Way(reader, writer, upstream)
 
     def _upstream(self, scheme: str, host: str) -> Upstream | None:
@@ -87,14 +83,13 @@ def proxies_of_host() -> dict[str, str]:
 
 
 def _proxies_of_apt() -> dict[str, str]:
-    asked = ["apt-config", "shell", "HTTP", "Acquire::http::Proxy", "HTTPS", "Acquire::https::Proxy"]
+    asked = ("HTTP", "Acquire::http::Proxy", "HTTPS", "Acquire::https::Proxy")
     try:
         said = subprocess.run(  # noqa: S603  # fixed words
-            asked,
+            ["apt-config", "shell", *asked],  # noqa: S607  # the host's own, where it has one
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            env={"PATH": SEARCH_PATH, "LC_ALL": "C"},
             timeout=_APT_SECONDS,
             check=False,
         ).stdout
@@ -103,7 +98,7 @@ def _proxies_of_apt() -> dict[str, str]:
     assigned = (line.partition("=") for line in said.splitlines())
     found = {name.lower(): url.strip("'") for name, _, url in assigned}
     proxies = {"https": found.get("http", "")} | found
-    return {scheme: url for scheme, url in proxies.items() if url not in ("", "DIRECT", "false")}
+    return {scheme: url for scheme, url in proxies.items() if url not in _APT_DIRECT}
 
 
 async def _connect(
@@ -115,11 +110,11 @@ async def _connect(
     """
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(_CONNECT_SECONDS):
-        found = await loop.getaddrinfo(host, port, type=2)
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
     open_ones = [each for each in addresses if not _within(each, closed)]
     if not open_ones:
-        raise Refusal(403, f"{host} is a place on this host itself, closed to machines")
+        raise Refusal(403, f"{host} is local to this host and closed to machines")
     for address in open_ones[:-1]:
         try:
             return await _open(address, port)
@@ -131,6 +126,12 @@ async def _connect(
 async def _open(address: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     async with asyncio.timeout(_CONNECT_SECONDS):
         return await asyncio.open_connection(address, port)
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    """What went wrong: asyncio names the call alone; a name that is not known has no errno."""
+    number = getattr(error, "errno", None) or 0
+    return os.strerror(number) if number > 0 else str(error)
 
 
 def _within(address: str, networks: Sequence[IpNetwork]) -> bool:

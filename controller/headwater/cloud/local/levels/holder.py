@@ -25,6 +25,7 @@ hosts=$(while IFS= read -r line; do
 done </etc/hosts)
 printf '%s\n%s\t%s\t# this machine\n' "$hosts" "$4" "$3" >/etc/hosts
 echo "$3" >/etc/hostname
+eval "$5"
 echo "started $pid"
 cd /root
 exec env --ignore-signal=CHLD sleep infinity </dev/null >/dev/null 2>&1
@@ -34,16 +35,19 @@ written from inside, where no link of the machine's leads out; ignoring SIGCHLD,
 exec, has the kernel reap the orphans that process 1 inherits. env is that of coreutils 8.31."""
 
 
-def start(unshare: Sequence[str], tree: Path, fstab: Path, record: Record) -> Holder:
+def start(
+    unshare: Sequence[str], tree: Path, fstab: Path, record: Record, first: str = ""
+) -> Holder:
     """Start a machine on `tree`, mounted as `fstab` says, in the namespaces that are asked for.
 
-    Its name and address become its host name and its line in its hosts file.
+    Its name and address become its host name and its line in its hosts file. `first` are commands
+    of the shell that run inside before anybody can log in.
 
     Raises LevelUnavailableError with what the host's programs said.
     """
     argv = ["unshare", *unshare, "--fork", "--kill-child", "--propagation", "private"]
     argv += ["/bin/sh", "-c", _BOOT, "sh", str(tree), str(fstab)]
-    argv += [record.name, record.address]
+    argv += [record.name, record.address, first]
     try:
         outer = subprocess.Popen(  # noqa: S603  # fixed programs; the rest are our own paths
             argv,

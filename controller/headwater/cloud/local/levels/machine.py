@@ -14,6 +14,7 @@ from pathlib import Path
 from headwater.cloud.local import processes
 from headwater.cloud.local.layout import Layout
 from headwater.cloud.local.levels import holder
+from headwater.cloud.local.levels.gate import told_to_apt
 from headwater.cloud.local.levels.network import Network, listen_inside
 from headwater.cloud.local.levels.shape import (
     Command,
@@ -67,7 +68,8 @@ class MachineLevel:
 
     def boot(self, record: Record) -> Holder:
         tree = self._layout.tree(record.id)
-        held = holder.start(_UNSHARE, tree, self._fstab(record), record)
+        told = told_to_apt(self._network.environment(record.address))
+        held = holder.start(_UNSHARE, tree, self._fstab(record), record, told)
         try:
             self._network.connect(record.id, held.init, record.address)
         except LevelUnavailableError:
@@ -78,13 +80,15 @@ class MachineLevel:
     def listener(self, record: Record, place: Place) -> socket.socket:
         if record.holder is None:
             raise ValueError(f"machine {record.id} was not started")
+        self._network.open_gate()
         return listen_inside(record.holder.init, place.address, place.port)
 
     def command(self, record: Record, argv: Sequence[str]) -> Command:
         if record.holder is None:
             raise ValueError(f"machine {record.id} was not started")
         entered = holder.enter(record.holder, _ENTER, [*_WITHOUT, *argv])
-        return Command(entered, login_environment("/root"), enters=True)
+        environment = login_environment("/root") | self._network.environment(record.address)
+        return Command(entered, environment, enters=True)
 
     def alive(self, record: Record) -> bool:
         return record.holder is not None and holder.alive(record.holder)

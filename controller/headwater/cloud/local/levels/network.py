@@ -1,6 +1,6 @@
 """Addresses of their own for machines with a network namespace: a bridge, and a pair per machine.
 
-iproute2 alone; neither the host's firewall nor its forwarding is touched.
+iproute2 alone; neither the host's firewall nor its forwarding is touched: a gate leads outside.
 """
 
 import contextlib
@@ -8,6 +8,7 @@ import ctypes
 import hashlib
 import ipaddress
 import json
+import logging
 import os
 import shutil
 import socket
@@ -17,7 +18,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from headwater.cloud.local.levels.gate import Gate, environment
 from headwater.cloud.local.levels.shape import SEARCH_PATH, LevelUnavailableError
+
+_log = logging.getLogger(__name__)
 
 _POOL = ipaddress.IPv4Network("10.213.0.0/16")
 _SUBNET_BITS = 24
@@ -33,6 +37,7 @@ class Network:
         self._bridge = f"hwb{_digest(root)}"
         self._subnet: ipaddress.IPv4Network | None = None
         self._claim: socket.socket | None = None
+        self._gate = Gate()
         self._leases: dict[str, str] = {}
         self._lock = threading.RLock()
 
@@ -73,16 +78,32 @@ class Network:
             inside=("nsenter", "-t", str(init), "-n"),
         )
 
+    def open_gate(self) -> None:
+        """Machines that hold a lease are served from here on; without a gate they stay inside."""
+        with self._lock:
+            if self._subnet is not None:
+                try:
+                    self._gate.open(next(self._subnet.hosts()), self._subnet)
+                except OSError as error:
+                    extra = {"subnet": str(self._subnet), "error": str(error)}
+                    _log.warning("gate.closed", extra=extra)
+
+    def environment(self, address: str) -> dict[str, str]:
+        """What programs of the machine at the address are told of the gate."""
+        subnet = ipaddress.IPv4Interface(f"{address}/{_SUBNET_BITS}").network
+        return environment(next(subnet.hosts()), subnet)
+
     def disconnect(self, id: str) -> None:
         """Remove the machine's pair. Its address stays ours: nothing leaves for it elsewhere."""
         self._delete(self._pair(id))
 
     def release(self, id: str) -> None:
-        """The address may be given to another machine; the bridge goes with the last one."""
+        """The address may be given to another machine; bridge and gate go with the last one."""
         with self._lock:
             self._leases.pop(id, None)
             if self._leases:
                 return
+            self._gate.close()
             self._delete(self._bridge)
             if self._claim is not None:
                 self._claim.close()
