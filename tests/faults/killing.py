@@ -19,10 +19,11 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
-import headwater.app  # the program's heavier half is loaded before it is forked
+import headwater.app  # noqa: F401  # the program's heavier half, loaded before it is forked
 from headwater.cli import main
 from headwater.cloud.local.layout import Layout
 from headwater.store.sqlite import SqliteStore
@@ -30,7 +31,7 @@ from headwater.store.sqlite import SqliteStore
 Order = dict[str, Any]
 
 _ID = re.compile(r"[0-9a-f]{8,}")
-_OF_MACHINES = re.compile(r"^(record|values)/.*")
+_MACHINE = re.compile(r"/local:.*")
 
 
 class Steps:
@@ -44,10 +45,8 @@ class Steps:
         self._known: dict[str, str] = {}
         self._apart = True
         self._load, self._save = SqliteStore.load, SqliteStore.save
-        SqliteStore.load = lambda store: self.load(store)  # type: ignore[method-assign]
-        SqliteStore.save = (  # type: ignore[method-assign]
-            lambda store, key, document: self.save(store, key, document)
-        )
+        for method in ("load", "save"):
+            setattr(SqliteStore, method, partialmethod(_through, getattr(self, method)))
 
     def load(self, store: SqliteStore) -> dict[str, str]:
         self._known = self._load(store)
@@ -84,9 +83,13 @@ class Steps:
             file.write(f"{line}\n")
 
 
+def _through(store: SqliteStore, wrapper: Callable[..., Any], *arguments: Any) -> Any:
+    return wrapper(store, *arguments)
+
+
 def change(key: str, before: str | None, after: str | None) -> str:
     """A write by what it changes; ids, which differ from run to run, are left out."""
-    key = _ID.sub("*", _OF_MACHINES.sub(r"\1", key))
+    key = _ID.sub("*", _MACHINE.sub("", key))
     if not after:
         return f"{key}: gone"
     if not before:
@@ -109,7 +112,7 @@ def _kill_host(layout: Layout) -> bool:
 def _kill_agents(layout: Layout) -> bool:
     """The agent of every machine that has one by now."""
     locks = [layout.tree(id) / "var/lib/headwater/lock" for id in layout.ids()]
-    return any([_kill_holder(lock) for lock in locks])
+    return True in [_kill_holder(lock) for lock in locks]
 
 
 def _kill_holder(lock: Path) -> bool:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import pygit2
 import pytest
 
-from e2e.program import NOTES, Program
+from e2e.program import DEADLINE, NOTES, Program
 from e2e.program import program as started_on
 from e2e.systems import nothing, site, system
 from headwater.store.sqlite import SqliteStore
@@ -82,13 +82,16 @@ class Victim:
     def run(self, step: str = "", fault: str = "") -> int:
         """The controller, to its end; its exit code."""
         (self._folder / "steps").write_text("")
-        flags = self.program._flags()
-        return self._launch("run", *flags, "--until-ready", step=step, fault=fault)
+        return self._launch(*self._verb, step=step, fault=fault)
 
     def finish(self) -> None:
         """The controller once more, undisturbed."""
-        code = self._launch("run", *self.program._flags(), "--until-ready")
-        assert code == 0, (self._folder / "err").read_text()
+        code = self._launch(*self._verb)
+        assert code == 0, self.told
+
+    @property
+    def _verb(self) -> tuple[str, ...]:
+        return "run", *self.program._flags(), "--until-ready", "--timeout", f"{DEADLINE}s"
 
     def _launch(self, *arguments: str, **fault: str) -> int:
         order = {
@@ -108,6 +111,11 @@ class Victim:
     def steps(self) -> list[str]:
         """Those that the last run has taken."""
         return (self._folder / "steps").read_text().splitlines()
+
+    @property
+    def told(self) -> str:
+        """The log of the last run."""
+        return (self._folder / "err").read_text()
 
     def close(self) -> None:
         self._launcher.communicate()
@@ -194,6 +202,7 @@ class Leg:
         self._chunk = chunk
         self._todo: list[Disturbance] | None = None if kills else []
         self._tries: Counter[Disturbance] = Counter()
+        self._last: Disturbance | None = None
 
     @property
     def is_over(self) -> bool:
@@ -202,19 +211,23 @@ class Leg:
     def go(self, victim: Victim, edition: int) -> None:
         victim.want(self.wish(edition))
         if not self._todo:
-            assert victim.run() == 0
+            assert victim.run() == 0, victim.told
             if self._todo is None:
                 self._todo = [d for d in _disturbances(victim.steps) if self._is_ours(d)]
         else:
             self._disturb(victim, self._todo)
-        victim.check()
+        try:
+            victim.check()
+        except AssertionError as error:
+            error.add_note(f"after {self._last}")
+            raise
 
     def _disturb(self, victim: Victim, todo: "list[Disturbance]") -> None:
-        disturbance = todo[0]
+        self._last = disturbance = todo[0]
         code = victim.run(*disturbance)
         is_kill = disturbance.fault in KILLS
         happened = code == -signal.SIGKILL if is_kill else disturbance.fault in victim.steps
-        assert code == 0 or (happened and is_kill), (disturbance, code)
+        assert code == 0 or (happened and is_kill), (disturbance, victim.told)
         if is_kill:
             victim.finish()
         self.happened += happened
@@ -265,9 +278,9 @@ def test_a_controller_killed_at_any_step_loses_and_doubles_nothing(
 ):
     began = time.monotonic()
     with started_on(tmp_path, "process") as program, victim_of(program, tmp_path) as victim:
-        victim.want(Wish(replicas=1))
-        victim.finish()
         legs = _scenario(name, chunk)
+        victim.want(legs[-1].wish(1))
+        victim.finish()
         for edition in count(2):
             for leg in legs:
                 leg.go(victim, edition)

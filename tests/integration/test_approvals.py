@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -20,7 +20,6 @@ from fakes.source import FakeSource
 from headwater.manifests.resolved import Catalog
 from headwater.manifests.snapshot import Snapshot
 from headwater.reconcile.controller import Controller
-from headwater.reconcile.loop import Loop
 from headwater.store.outputs import Outputs
 from headwater.web.server import serving
 
@@ -32,7 +31,7 @@ WISHES = {
     "four": [deployment(node("web", 4)), BLOG, WIKI],
     "one": [deployment(node("web", 1)), BLOG, WIKI],
     "wiki": [WIKI],
-    "nothing": [],
+    "bigger": [deployment(node("web", 4)), deployment(node("app", 2), name="blog"), WIKI],
 }
 ALL = ["blog/app.1", *(f"shop/web.{n}" for n in (1, 2, 3, 4)), "wiki/app.1"]
 
@@ -53,7 +52,7 @@ def scene(act: Callable[[Site], Awaitable[Any]]) -> Site:
 async def at_rest(site: Site) -> None:
     async with asyncio.timeout(7200.0):
         await asyncio.sleep(5.0)
-        while not site.house.whole.is_settled:
+        while not site.house.whole.is_settled:  # noqa: ASYNC110  # a clock that jumps
             await asyncio.sleep(1.0)
 
 
@@ -195,13 +194,13 @@ def test_a_group_that_is_found_late_is_one_too():
     assert scene(act).instances() == ALL
 
 
-def test_an_approval_given_before_a_restart_counts_after_it():
+def test_an_approval_given_just_before_the_end_of_a_process_counts_after_it():
     async def act(site: Site) -> None:
-        async with site.running():
+        async with site.running() as house:
             revision = site.commit("one")
             await at_rest(site)
-            early = digest(site)
-        site.house.safety_of_tests(early) if False else site.house.reconciler.safety.approve([early])
+            house.reconciler.safety.approve([digest(site)])  # And nobody looks again any more.
+        assert site.instances() == ALL
         async with site.running():
             await site.settled(revision)
 
@@ -213,8 +212,9 @@ def test_a_suspension_ends_by_itself_and_the_commit_is_answered_then():
 
     async def act(site: Site) -> None:
         async with site.running() as house:
-            house.people.suspend("blog", "an exam", "ada", _in(house, 600.0))
-            site.wishes = {**site.wishes, "bigger": [*WISHES["four"][:1], _BIG, WIKI]}
+            await at_rest(site)
+            end = house.executor.clock() + timedelta(seconds=600.0)
+            house.people.suspend("blog", "an exam", "ada", end.isoformat())
             revision = site.commit("bigger")
             await asyncio.sleep(590.0)
             said.extend([site.instances(), site.answers.last(revision).description])
@@ -229,10 +229,115 @@ def test_a_suspension_ends_by_itself_and_the_commit_is_answered_then():
     assert said[3] == "success"
 
 
-_BIG = deployment(node("app", 2), name="blog")
+def test_a_revision_s_losses_count_together_over_deployments():
+    """Two thirds of each of three would be allowed; of all that there is, ten at once are."""
+    many = [deployment(node("web", 6), name=name) for name in ("blog", "shop", "wiki")]
+    few = [replace(deployment(node("web", 2), name=d.name), max_deletes="100%") for d in many]
+    site = Site({"many": many, "few": few}, approves=False)
+
+    async def whole() -> list[str]:
+        async with site.running() as house:
+            await site.settled(site.commit("many"))
+            site.commit("few")
+            await at_rest(site)
+            return [house.status(d.name).blocked for d in many]
+
+    reasons = run(whole())
+
+    assert len(site.instances()) == 18
+    assert all("12 of all 18 instances would go; 10 may at once" in why for why in reasons)
 
 
-def _in(house: House, seconds: float) -> str:
-    from datetime import timedelta
+@dataclass
+class Office:
+    """A controller in this process, with its web server, for the command line to talk to."""
 
-    return (house.executor.clock() + timedelta(seconds=seconds)).isoformat()
+    house: House
+    source: FakeSource
+    state: Path
+
+    async def headwater(self, *arguments: str) -> tuple[int | None, str, str]:
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", MAIN, *arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "HEADWATER_STATE": str(self.state), "COLUMNS": "200"},
+        )
+        try:
+            out, err = await asyncio.wait_for(child.communicate(), DEADLINE)
+        finally:
+            if child.returncode is None:
+                child.kill()
+        return child.returncode, out.decode(), err.decode()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while not holds():  # noqa: ASYNC110  # every part of the world may tell
+                await asyncio.sleep(0.02)
+
+    async def follow(self, wish: str) -> None:
+        revision = self.source.commit({WISH: wish})
+        await self.until(
+            lambda: (
+                self.house.whole.is_settled
+                and self.house.reconciler.wanted.catalog.revision == revision
+            )
+        )
+
+
+def _read(snapshot: Snapshot) -> Catalog:
+    wish = (snapshot.files[WISH].content or b"").decode()
+    return catalog(*WISHES[wish], revision=snapshot.revision)
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    house, source = House(prompt=True, clock=lambda: datetime.now(UTC)), FakeSource()
+    loop = house.looping(source, _read, FakeAnswers())
+    key, outputs = PurePath("login"), Outputs(tmp_path / "logs")
+    controller = Controller(loop, house.people, "systems.git", "main", "", key, outputs.read)
+    running = asyncio.create_task(loop.run())
+    try:
+        async with serving(controller, lambda _: (b"", ""), directory=tmp_path, listen=""):
+            office = Office(house, source, tmp_path)
+            await office.follow("four")
+            yield office
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_the_command_line_shows_what_waits_and_approves_it(office: Office):
+    await office.follow("one")
+    _, shown, _ = await office.headwater("status", "shop")
+    digest = shown.partition("headwater approve ")[2][:16]
+    answer = await office.headwater("approve", digest)
+    await office.until(lambda: office.house.status().is_ready)
+
+    assert "Stalled (PlanBlocked): waits for `headwater approve" in shown
+    assert "3 of 4 instances would go; maxDeletes allows 2" in shown
+    assert answer == (0, f"{digest} is approved; shop goes on\n", "")
+    assert len([m for m in office.house.clouds.present() if m.key.deployment == "shop"]) == 1
+
+
+async def test_the_command_line_refuses_what_is_no_digest(office: Office):
+    assert await office.headwater("approve", "shop") == (
+        1,
+        "",
+        "headwater: 'shop' is no digest of a plan; `headwater plan` shows them\n",
+    )
+
+
+async def test_the_command_line_suspends_and_resumes(office: Office):
+    suspended = await office.headwater("suspend", "shop", "--reason", "an exam", "--for", "1h")
+    await office.follow("one")
+    _, shown, _ = await office.headwater("status", "shop")
+    held = len(list(office.house.clouds.present()))
+    resumed = await office.headwater("resume", "shop")
+    await office.until(lambda: bool(office.house.status().blocked))
+
+    assert suspended[0] == 0
+    assert suspended[1].startswith("shop is suspended: an exam (by ")
+    assert "Suspended (Suspended): an exam (by " in shown
+    assert (held, resumed[:2]) == (6, (0, "shop goes on\n"))

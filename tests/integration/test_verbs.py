@@ -87,7 +87,9 @@ async def test_status_of_one_deployment_shows_its_instances(
     controller: FakeController, start: Start
 ):
     controller.become_with(
-        deployment(conditions=stalled("no"), instances=(instance("wn.1", "failed", "exit 7"),))
+        deployment(
+            conditions=stalled("wn.1: exit 7"), instances=(instance("wn.1", "failed", "exit 7"),)
+        )
     )
     code, out, _ = await ended(await start("status", "hello"))
 

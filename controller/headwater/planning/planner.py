@@ -7,7 +7,7 @@ from datetime import timedelta
 from headwater.planning.actions import Action, Contextualise, Create, Terminate
 from headwater.planning.budget import Budget, budget
 from headwater.planning.records import WorkState
-from headwater.planning.seats import MACHINE_CHANGED, Seat, seats, staleness
+from headwater.planning.seats import ADOPTED, MACHINE_CHANGED, Seat, seats, staleness
 from headwater.planning.situation import Situation
 from headwater.topology.digests import digest
 from headwater.topology.keys import InstanceKey
@@ -192,6 +192,8 @@ def _stale(seat: Seat, situation: Situation) -> str:
             return ""
         record = situation.records.get(seat.outdated[0].id)
         return (staleness(record, seat.spec, situation) if record else "") or MACHINE_CHANGED
+    if seat.record is not None and seat.record.is_adopted:
+        return ADOPTED
     if seat.record is None or not seat.succeeded or seat.outdated:
         return ""
     ignored = situation.desired is None or situation.desired.update.on_recipe_change == "ignore"

@@ -23,7 +23,10 @@ class Record:
     key: InstanceKey
     work_digest: str
     generation: int
-    """Counts the contexts given to this machine; with the digest it names the context."""
+    """Counts the contexts given to this machine; with the digest it names the context.
+
+    0: nothing is known of them.
+    """
     run: int
     """The run that asked for it."""
     state: WorkState
@@ -38,6 +41,11 @@ class Record:
     """Why the line does not stand at present; empty while it does."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """Referenced inputs as the recipes were told them."""
+
+    @property
+    def is_adopted(self) -> bool:
+        """The machine is older than the ledger: it counts as serving until its agent has told."""
+        return self.generation == 0
 
     @property
     def context(self) -> str:

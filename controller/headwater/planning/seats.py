@@ -11,6 +11,7 @@ from headwater.topology.machines import Machine, MachineState
 
 MACHINE_CHANGED = "image, size, cloud or network changed"
 RECIPE_CHANGED = "recipe or inputs changed"
+ADOPTED = "found by its tags; its agent is asked what it has run"
 
 ALIVE = frozenset({MachineState.PENDING, MachineState.RUNNING, MachineState.UNKNOWN})
 DEAD = frozenset({MachineState.STOPPED, MachineState.FAILED})
@@ -35,12 +36,16 @@ class Seat:
 
     @property
     def succeeded(self) -> bool:
+        return self._is_available and not (self.record and self.record.is_adopted)
+
+    @property
+    def _is_available(self) -> bool:
         return self.record is not None and self.record.state is WorkState.SUCCEEDED
 
     @property
     def available(self) -> bool:
         """Some machine has been contextualised and serves, of this revision or the one before."""
-        return self.outdated_serves or self.succeeded
+        return self.outdated_serves or self._is_available
 
     @property
     def alive(self) -> int:
@@ -101,8 +106,11 @@ def _preference(machine: Machine, spec: InstanceSpec, situation: Situation) -> t
     record = situation.records.get(machine.id)
     return (
         not _succeeded(machine, situation.records),
+        record is not None and record.is_adopted,
         record is not None and bool(staleness(record, spec, situation)),
         machine.state is not MachineState.RUNNING,
+        machine.created is None,
+        machine.created,
         machine.tags.incarnation,
         machine.id,
     )
@@ -122,6 +130,8 @@ def staleness(record: Record, spec: InstanceSpec, situation: Situation) -> str:
     An input counts once it was told: a value that appears after the recipes have ended was not
     read by them.
     """
+    if record.is_adopted:
+        return ""
     if record.work_digest != spec.work.digest:
         return RECIPE_CHANGED
     present = situation.inputs.get(spec.key, {})

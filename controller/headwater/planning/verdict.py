@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from headwater.planning.planner import ORPHANED, Plan
 from headwater.planning.records import Record, WorkState
-from headwater.planning.seats import Seat, seats, staleness
+from headwater.planning.seats import ADOPTED, Seat, seats, staleness
 from headwater.planning.situation import Situation
 from headwater.planning.status import Condition, DeploymentStatus, InstanceStatus, Phase
 from headwater.topology.keys import InstanceKey
@@ -138,6 +138,8 @@ def _work_state(seat: Seat, situation: Situation) -> tuple[str, str, str]:
             return "contextualising", record.step, record.trouble
         case WorkState.FAILED:
             return "failed", record.step, explain(record)
+        case WorkState.SUCCEEDED if record.is_adopted:
+            return "pending", "", ADOPTED
         case WorkState.SUCCEEDED:
             ignored = (
                 situation.desired is not None

@@ -74,6 +74,7 @@ class Answering:
         """A revision is being brought about; what an older one left open is closed."""
         if revision != self._revision:
             self._supersede(revision)
+        if AGGREGATE not in self._current:
             self._put(AGGREGATE, CommitState.PENDING, "reconciling")
         for name in sorted(touched):
             if f"{AGGREGATE}/{name}" not in self._current:

@@ -11,6 +11,7 @@ from headwater.planning.actions import Action, Contextualise, Create, Terminate
 from headwater.planning.events import ActionEnded
 from headwater.planning.planner import Plan
 from headwater.planning.records import Record, Run, WorkState
+from headwater.planning.seats import ALIVE
 from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.observer import Observer
@@ -54,7 +55,10 @@ class Executor:
             after = [group.create_task(self._terminate(a)) for a in ends if a.key not in remade]
             if before:  # Break before make.
                 await asyncio.wait(before)
-            made = await self._create(plan.deployment, creates, run)
+            stuck = {task.result().action.key for task in before if _still_serves(task.result())}
+            made = await self._create(
+                plan.deployment, [action for action in creates if action.key not in stuck], run
+            )
         outcomes = [*(task.result() for task in (*before, *after)), *made]
         for action in plan.actions:
             if isinstance(action, Contextualise):
@@ -77,7 +81,10 @@ class Executor:
             answers = await self._ask(orders)
         finally:
             self.observer.expect_new({cloud: -count for cloud, count in places.items()})
-        self.ledger.saw(deployment, [answer for answer in answers if isinstance(answer, Machine)])
+        made = [answer for answer in answers if isinstance(answer, Machine)]
+        for machine in made:
+            self.ledger.find(machine, self.clock())
+        self.ledger.saw(deployment, made)
         answered = zip(actions, answers, strict=True)
         certain = [action.key for action, answer in answered if not _in_doubt(answer)]
         self.ledger.settle(deployment, certain)
@@ -172,6 +179,16 @@ class Executor:
                 error=str(outcome.error or ""),
             )
         )
+
+
+def _still_serves(outcome: Outcome) -> bool:
+    """It was to make room for its replacement, and its cloud did not end it."""
+    action = outcome.action
+    return (
+        isinstance(action, Terminate)
+        and outcome.error is not None
+        and action.machine.state in ALIVE
+    )
 
 
 def _in_doubt(answer: Machine | Exception) -> bool:

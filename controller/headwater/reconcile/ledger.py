@@ -7,14 +7,14 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter, ValidationError
 
 from headwater.planning.records import Record, Run, WorkState
 from headwater.reconcile.ports import Documents
 from headwater.topology.keys import InstanceKey, MachineId
-from headwater.topology.machines import CreateOrder, Machine
+from headwater.topology.machines import CreateOrder, Machine, MachineState
 
 logger = logging.getLogger("headwater.ledger")
 
@@ -23,7 +23,9 @@ _RUN = TypeAdapter(Run)
 _VALUES = TypeAdapter(dict[str, tuple[str, datetime]])
 _NUMBERS = TypeAdapter(dict[str, int])
 _INTENTS = TypeAdapter(dict[str, dict[str, str]])
-INTENTS, ENDED = "intents", "ended"
+INTENTS, ENDED, FRESH = "intents", "ended", "fresh"
+SKEW = timedelta(seconds=60)
+"""How far a cloud's clock may be behind ours."""
 
 
 class Ledger:
@@ -56,8 +58,26 @@ class Ledger:
 
     def set_record(self, machine: MachineId, record: Record) -> None:
         if self.records.get(machine) != record:
+            self.set_note(f"{FRESH}/{machine}", None)
             self.records[machine] = record
             self._store.save(f"record/{machine}", _RECORD.dump_json(record).decode())
+
+    def expect(self, machine: MachineId) -> None:
+        """It was made for us, and has run nothing yet."""
+        if machine not in self.records:
+            self.set_note(f"{FRESH}/{machine}", content=True)
+
+    def find(self, machine: Machine, now: datetime) -> None:
+        """It is listed. One that runs, and that nobody has waited for, may serve already."""
+        if machine.id in self.records or self.note(f"{FRESH}/{machine.id}") is not None:
+            return
+        ordered = self.doubts(machine.key.deployment).get(machine.key)
+        older = ordered and machine.created and machine.created < ordered - SKEW
+        if machine.state is MachineState.PENDING or (ordered and not older):
+            self.expect(machine.id)
+        elif machine.is_reachable:
+            adopted = Record(machine.key, "", 0, 0, WorkState.SUCCEEDED, now)
+            self.set_record(machine.id, adopted)
 
     def note_told(self, machine: MachineId, name: str, value: str) -> None:
         """A recipe that has not ended was told this value of a referenced input."""
@@ -70,6 +90,7 @@ class Ledger:
         self._store.save(f"values/{machine}", _VALUES.dump_json(values).decode())
 
     def forget_machine(self, machine: MachineId) -> None:
+        self.set_note(f"{FRESH}/{machine}", None)
         if self.records.pop(machine, None) is not None:
             self._store.save(f"record/{machine}", None)
         if self.values.pop(machine, None) is not None:

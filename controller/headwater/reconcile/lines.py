@@ -36,6 +36,7 @@ class Lines:
         news = [machine for machine in situation.machines if known.get(machine.id) != machine]
         for machine in news:
             known[machine.id] = machine
+            self.executor.ledger.find(machine, situation.now)
             self.executor.exchange.place(machine)
         if news:
             self.executor.ledger.saw(situation.deployment, news)

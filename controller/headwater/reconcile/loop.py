@@ -109,6 +109,7 @@ class Loop:
         first = self._last is None
         # From here on without a pause: no pass sees the revision before its answers are begun.
         touched = self.reconciler.wanted.update(catalog) | seen
+        touched |= {n for n in self.reconciler.statuses if self.reconciler.wanted.is_removed(n)}
         self._weigh(snapshot.approvals)
         self.source.accept(snapshot.revision)
         ledger.set_note(ACCEPTED, snapshot.revision)

@@ -10,7 +10,6 @@ from headwater.reconcile.ports import Clouds, Listener
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Listing, Machine, MachineState
 
-
 COMING = frozenset({MachineState.PENDING, MachineState.RUNNING})
 
 

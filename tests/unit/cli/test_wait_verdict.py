@@ -57,6 +57,13 @@ def test_an_unknown_deployment_fails_once_its_revision_is_read():
     assert verdicts(Watch("hello", B), at(A), at(B)) == [None, False]
 
 
+def test_a_deployment_that_no_pass_has_looked_at_yet_decides_nothing():
+    unseen = deployment(phase=Phase.INITIALIZING, conditions=(), revision="")
+
+    assert verdicts(Watch("hello", ""), at(A, unseen), at(A, ready(A))) == [None, True]
+    assert verdicts(Watch("hello", A), at(A, unseen), at(A, ready(A))) == [None, True]
+
+
 def test_a_near_miss_is_suggested():
     _, said = Watch("helo", "").look(at(A, ready(A)), END)
 

@@ -47,6 +47,13 @@ def test_a_failed_one_has_the_first_failures_own_words():
     )
 
 
+def test_what_was_stopped_for_anothers_sake_is_not_taken_for_the_first_failure():
+    stopped = instance("wn.1", "failed", "deploy was stopped")
+    status = replace(FAILED, instances=(stopped, *FAILED.instances[1:]))
+
+    assert describe(status).endswith("; wn.3: deploy exited with 7: no such host")
+
+
 def test_what_stalls_without_an_instance_says_why():
     status = deployment(
         conditions=stalled("quota exceeded"), instances=(instance(state="missing"),)

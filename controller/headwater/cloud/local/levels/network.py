@@ -85,8 +85,7 @@ class Network:
                 try:
                     self._gate.open(next(self._subnet.hosts()), self._subnet)
                 except OSError as error:
-                    extra = {"subnet": str(self._subnet), "error": str(error)}
-                    _log.warning("gate.closed", extra=extra)
+                    _log.warning("gate.closed: no way out of %s: %s", self._subnet, error)
 
     def environment(self, address: str) -> dict[str, str]:
         """What programs of the machine at the address are told of the gate."""
