@@ -123,7 +123,7 @@ async def _loop(
     gateway = Gateway(installation(settings), state)
     stack.push_async_callback(gateway.close)
     observer = Observer(gateway, emit)
-    observer.expect((machine, record.key) for machine, record in ledger.records.items())
+    observer.expect(ledger.known())
     source = _source(settings, state, ledger)
     stack.callback(source.close)
 

@@ -267,6 +267,21 @@ def test_nothing_is_left_of_a_destroyed_machine(cloud: LocalCloud) -> None:
     assert not links & link_names()
 
 
+async def test_a_machine_is_found_where_its_predecessor_was_remembered(
+    isolated: LocalCloud,
+) -> None:
+    """ARP keeps the way to an address for up to a minute."""
+    hardware = "cat /sys/class/net/eth0/address 2>/dev/null || echo the host itself"
+    _stays, first = isolated.create("stays"), isolated.create("first")
+    before = await output(first, hardware)
+
+    isolated.driver.destroy_node(first)
+    second = isolated.create("second")
+
+    assert second.private_ips == first.private_ips
+    assert await output(second, hardware) == before
+
+
 async def test_what_a_machine_forbids_is_removed_all_the_same(cloud: LocalCloud) -> None:
     node = cloud.create()
     await output(node, "mkdir -p ~/a/b; touch ~/a/b/c; chmod 0 ~/a/b; chmod 0 ~/a")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -49,6 +49,7 @@ class FakeClouds:
         self.lost_answers: dict[InstanceKey, HeadwaterError] = {}
         self.unterminable: dict[MachineId, HeadwaterError] = {}
         self.unusable: dict[str, HeadwaterError] = {}
+        self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.gate = asyncio.Event()
         self.gate.set()
         self._tokens: dict[tuple[str, str], str] = {}
@@ -129,7 +130,7 @@ class FakeClouds:
             state=MachineState.RUNNING,
             address=f"10.0.{high}.{low + 1}",
             host_key=HOST_KEY,
-            created=datetime.now(UTC),
+            created=self.clock(),
         )
         self.created.append(order)
         self._tokens[order.spec.cloud, order.token] = machine.id.id

@@ -85,6 +85,8 @@ class House:
         self.machines = machines or FakeMachines(agents, prompt=prompt)
         self.store = CountingStore(disk)
         self.clock = Clock()
+        if isinstance(self.clouds, FakeClouds):
+            self.clouds.clock = clock or self.clock
         self.loop: Loop | None = None
         self.events: list[Event] = []
         self.looks: list[str] = []
@@ -92,7 +94,7 @@ class House:
         self.ledger = Ledger(self.store)
         self.exchange = Exchange(self.ledger, clock or self.clock)
         self.observer = Observer(self.clouds, self.emit)
-        self.observer.expect((id, record.key) for id, record in self.ledger.records.items())
+        self.observer.expect(self.ledger.known())
         self.executor = Executor(
             installation="house",
             clouds=self.clouds,

@@ -141,3 +141,59 @@ async def test_a_repository_that_we_may_not_write_is_stalled(
     finally:
         for directory in directories:
             directory.chmod(0o755)
+
+
+def forsake(path: Path, seconds: float) -> None:
+    """As if a writer that was killed had made it so long ago."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    made = path.stat().st_mtime - seconds
+    os.utime(path, (made, made))
+
+
+async def test_a_lock_that_a_killed_writer_left_does_not_silence_us(
+    repository: GitRepository, notes: GitNotes
+) -> None:
+    revision = repository.git("rev-parse", "HEAD")
+    forsake(repository.directory / ".git/refs/notes/headwater.lock", seconds=60)
+
+    await notes.answer(status(revision, "headwater", "1 deployment ready"))
+
+    assert "headwater" in read_notes(repository.directory, revision)
+
+
+async def test_a_fresh_lock_is_somebodys(repository: GitRepository, notes: GitNotes) -> None:
+    revision = repository.git("rev-parse", "HEAD")
+    lock = repository.directory / ".git/refs/notes/headwater.lock"
+    forsake(lock, seconds=0)
+
+    with pytest.raises(Transient, match="is locked"):
+        await notes.answer(status(revision, "headwater", "1 deployment ready"))
+
+    assert lock.exists()
+
+
+async def test_what_a_killed_writer_had_begun_is_removed(
+    repository: GitRepository, notes: GitNotes
+) -> None:
+    revision = repository.git("rev-parse", "HEAD")
+    repository.git("update-ref", "refs/notes/headwater-draft-1000-abc", revision)
+
+    await notes.answer(status(revision, "headwater", "1 deployment ready"))
+
+    assert repository.git("for-each-ref", "refs/notes", "--format=%(refname)") == (
+        "refs/notes/headwater"
+    )
+
+
+async def test_a_fetch_passes_the_locks_that_a_killed_controller_left(
+    repository: GitRepository, tmp_path: Path
+) -> None:
+    async with GitSource(str(repository.directory), "main", "", tmp_path / "mirror") as source:
+        await source.fetch()
+    for lock in ("refs/heads/main.lock", "FETCH_HEAD.lock"):
+        forsake(tmp_path / "mirror" / lock, seconds=0)
+    revision = repository.commit({"a.toml": "# changed\n"})
+
+    async with GitSource(str(repository.directory), "main", "", tmp_path / "mirror") as source:
+        assert (await source.fetch()).revision == revision

@@ -13,6 +13,8 @@ from headwater.errors import Stalled, Transient
 from headwater.manifests.resolved import Size
 from headwater.topology.machines import Capabilities, CreateOrder
 
+_LAG = 60.0
+"""EC2's "eventual consistency" is said to be over within minutes, and mostly is within seconds."""
 _MEBIBYTE = 1 << 20
 _GIBIBYTE = 1 << 30
 
@@ -37,6 +39,7 @@ class Generic:
             raise Stalled(f"driver {self._name} cannot give a machine its login key yet")
         return Capabilities(
             idempotent="ex_clienttoken" in self._accepts,
+            lag=_LAG,
             description=f"{self._name}: {self._driver.name}",
         )
 

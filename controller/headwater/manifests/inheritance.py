@@ -16,6 +16,10 @@ from headwater.manifests.snapshot import File
 
 T = TypeVar("T")
 
+DEEPEST = 100
+"""Components one above the other: what each inherits, each holds."""
+_SHOWN = 6
+"""Names of a cycle that a message holds."""
 _NO_SIZE = Size()
 _ANY_NETWORK = Network()
 
@@ -30,6 +34,8 @@ class FlatComponent:
     """A component with all that it inherits. A table (`size`, `network`) is taken whole."""
 
     name: str
+    depth: int = 0
+    """How many stand one above the other, this one included."""
     image: str | None = None
     size: Size = _NO_SIZE
     network: Network = _ANY_NETWORK
@@ -47,7 +53,8 @@ class Components:
         self._index = index
         self._files = files
         self._flat: dict[str, FlatComponent | None] = {}
-        self._cyclic: dict[str, list[str]] = {}
+        self._cyclic: dict[str, tuple[int, list[str]]] = {}
+        """Where in which cycle a component stands."""
         self.diagnostics: list[Diagnostic] = []
         for component in index.sound(Component):
             self._flatten(component)
@@ -69,7 +76,7 @@ class Components:
         if component and component.name in chain:
             names = list(chain)
             cycle = names[names.index(component.name) :]
-            self._cyclic |= dict.fromkeys(cycle, cycle)
+            self._cyclic |= {name: (place, cycle) for place, name in enumerate(cycle)}
         for above in reversed(chain.values()):
             before = len(self.diagnostics)
             flat = self._joined(above)
@@ -99,11 +106,13 @@ class Components:
     def _above(self, component: Defined[Component]) -> FlatComponent:
         if (parent := component.resource.spec.extends) is None:
             return FlatComponent("")
-        if cycle := self._cyclic.get(component.name):
-            start = cycle.index(component.name)
-            whole = " -> ".join((*cycle[start:], *cycle[:start], component.name))
-            raise Unresolved(f"component '{component.name}' extends itself: {whole}")
-        return self.get(parent)
+        if found := self._cyclic.get(component.name):
+            raise Unresolved(f"component '{component.name}' extends itself: {_round(*found)}")
+        above = self.get(parent)
+        if above.depth == DEEPEST:
+            words = f"component '{component.name}' extends {DEEPEST} others, one above the other"
+            raise Unresolved(words, f"at most {DEEPEST - 1}: join some of them")
+        return above
 
     def _recipes(self, component: Defined[Component]) -> dict[RecipeKind, Recipe]:
         found = {}
@@ -122,11 +131,19 @@ class Components:
         self.diagnostics.append(definition.diagnose(path, words.message, words.hint))
 
 
+def _round(place: int, cycle: list[str]) -> str:
+    """`a -> b -> a`; of a long way only the beginning."""
+    names = [cycle[(place + step) % len(cycle)] for step in range(min(len(cycle), _SHOWN))]
+    rest = [f"... ({len(cycle)} components)"] if len(cycle) > _SHOWN else []
+    return " -> ".join((*names, *rest, cycle[place]))
+
+
 def _inherited(
     name: str, spec: ComponentSpec, parent: FlatComponent, own: Mapping[RecipeKind, Recipe]
 ) -> FlatComponent:
     return FlatComponent(
         name,
+        depth=parent.depth + 1,
         image=spec.image or parent.image,
         size=spec.size or parent.size,
         network=spec.network or parent.network,

@@ -39,6 +39,8 @@ class Record:
     seconds: float = 0.0
     trouble: str = ""
     """Why the line does not stand at present; empty while it does."""
+    served: bool = False
+    """The machine served when this context was asked for."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """Referenced inputs as the recipes were told them."""
 
@@ -46,6 +48,12 @@ class Record:
     def is_adopted(self) -> bool:
         """The machine is older than the ledger: it counts as serving until its agent has told."""
         return self.generation == 0
+
+    @property
+    def serves(self) -> bool:
+        """Its work is done; or it was, and what is to be done anew has not begun."""
+        again = self.state is WorkState.WAITING and self.served
+        return again or self.state is WorkState.SUCCEEDED
 
     @property
     def context(self) -> str:

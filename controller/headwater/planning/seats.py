@@ -83,12 +83,12 @@ def _seat(spec: InstanceSpec, machines: Iterable[Machine], situation: Situation)
         current=current,
         record=records.get(current.id) if current else None,
         outdated=tuple(
-            sorted(outdated, key=lambda machine: (not _succeeded(machine, records), machine.id))
+            sorted(outdated, key=lambda machine: (not _serves(machine, records), *_age(machine)))
         ),
         spare=tuple(matching[1:]),
         dead=tuple(sorted(_in(DEAD, machines), key=lambda machine: machine.id)),
         leaving=tuple(_in({MachineState.STOPPING}, machines)),
-        outdated_serves=any(_succeeded(machine, records) for machine in outdated),
+        outdated_serves=any(_serves(machine, records) for machine in outdated),
     )
 
 
@@ -96,24 +96,26 @@ def _in(states: Iterable[MachineState], machines: Iterable[Machine]) -> list[Mac
     return [machine for machine in machines if machine.state in states]
 
 
-def _succeeded(machine: Machine, records: Mapping[MachineId, Record]) -> bool:
+def _serves(machine: Machine, records: Mapping[MachineId, Record]) -> bool:
     record = records.get(machine.id)
-    return record is not None and record.state is WorkState.SUCCEEDED
+    return record is not None and record.serves
 
 
 def _preference(machine: Machine, spec: InstanceSpec, situation: Situation) -> tuple[object, ...]:
     """The oldest healthy one is kept (semantics.md 1), if it can be one that needs no re-run."""
     record = situation.records.get(machine.id)
     return (
-        not _succeeded(machine, situation.records),
+        not _serves(machine, situation.records),
         record is not None and record.is_adopted,
         record is not None and bool(staleness(record, spec, situation)),
         machine.state is not MachineState.RUNNING,
-        machine.created is None,
-        machine.created,
-        machine.tags.incarnation,
-        machine.id,
+        *_age(machine),
     )
+
+
+def _age(machine: Machine) -> tuple[object, ...]:
+    """Orders by it: the oldest first."""
+    return (machine.created is None, machine.created, machine.tags.incarnation, machine.id)
 
 
 def _is_outdated(machine: Machine, spec: InstanceSpec, situation: Situation) -> bool:

@@ -144,8 +144,8 @@ class Answering:
         if self._revision == "":
             return
         status = CommitStatus(self._revision, context, state, description[:140], self._clock())
-        self._current[context] = status
         self._keep(status, said=False)
+        self._current[context] = status
         self._post(status)
 
     def _keep(self, status: CommitStatus, *, said: bool) -> None:
@@ -168,21 +168,32 @@ class Answering:
             for place in list(self._outbox):
                 status = self._outbox[place]
                 try:
-                    await self._answers.answer(status)
+                    await self._say(status)
+                    self._tick_off(place, status)
                 except Transient as error:
                     attempt += 1
                     logger.warning("answer.delayed", extra={"reason": str(error)})
                     await asyncio.sleep(delay(attempt, rng, cap=60.0))
                     break
-                except HeadwaterError as error:
-                    logger.error("answer.refused", extra={"reason": str(error)})  # noqa: TRY400
                 attempt = 0
-                if self._outbox[place] is status:
-                    del self._outbox[place]
-                    self._keep(status, said=True)
             if not self._outbox:
                 self._filled.clear()
                 self._empty.set()
+
+    async def _say(self, status: CommitStatus) -> None:
+        """Raises Transient; what will never be taken is told in the log, once."""
+        try:
+            await self._answers.answer(status)
+        except Transient:
+            raise
+        except HeadwaterError as error:
+            logger.error("answer.refused", extra={"reason": str(error)})  # noqa: TRY400
+
+    def _tick_off(self, place: tuple[str, str], status: CommitStatus) -> None:
+        """It has been said; a newer one may have come meanwhile."""
+        if self._outbox[place] is status:
+            self._keep(status, said=True)
+            del self._outbox[place]
 
     async def flush(self) -> None:
         """Wait until everything has been said."""

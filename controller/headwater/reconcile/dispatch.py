@@ -6,6 +6,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from headwater.errors import HeadwaterError
 from headwater.reconcile.agenda import Agenda, Priority
 from headwater.reconcile.backoff import delay
 from headwater.reconcile.reconciler import Next
@@ -57,6 +58,9 @@ class Dispatch:
     async def _work(self, key: str) -> None:
         try:
             following = await self.rounds(key)
+        except HeadwaterError as error:  # the journal's: what clouds and machines say is an outcome
+            logger.error("pass.failed", extra={"deployment": key, "reason": str(error)})  # noqa: TRY400
+            following = Next("failed", failed=True)
         except Exception:
             logger.exception("pass.crashed", extra={"deployment": key})
             following = Next("failed", failed=True)

@@ -142,6 +142,7 @@ class Executor:
 
     def _contextualise(self, action: Contextualise, run: Run) -> None:
         machine, spec = action.machine, action.spec
+        before = self.ledger.records.get(machine.id)
         record = Record(
             key=spec.key,
             work_digest=spec.work.digest,
@@ -149,6 +150,7 @@ class Executor:
             run=run.number,
             state=WorkState.WAITING,
             since=self.clock(),
+            served=before is not None and before.serves,
         )
         self.ledger.set_record(machine.id, record)
         self.connect(machine, spec, record)
@@ -183,12 +185,8 @@ class Executor:
 
 def _still_serves(outcome: Outcome) -> bool:
     """It was to make room for its replacement, and its cloud did not end it."""
-    action = outcome.action
-    return (
-        isinstance(action, Terminate)
-        and outcome.error is not None
-        and action.machine.state in ALIVE
-    )
+    action, failed = outcome.action, outcome.error is not None
+    return failed and isinstance(action, Terminate) and action.machine.state in ALIVE
 
 
 def _in_doubt(answer: Machine | Exception) -> bool:

@@ -29,6 +29,11 @@ SKEW = timedelta(seconds=60)
 
 
 class Ledger:
+    """Nothing is remembered that could not be kept: what a full disk refused is tried again.
+
+    Whatever writes raises what the store's `save` raises.
+    """
+
     def __init__(self, store: Documents) -> None:
         self._store = store
         self.records: dict[MachineId, Record] = {}
@@ -59,22 +64,29 @@ class Ledger:
     def set_record(self, machine: MachineId, record: Record) -> None:
         if self.records.get(machine) != record:
             self.set_note(f"{FRESH}/{machine}", None)
-            self.records[machine] = record
             self._store.save(f"record/{machine}", _RECORD.dump_json(record).decode())
+            self.records[machine] = record
 
-    def expect(self, machine: MachineId) -> None:
+    def expect(self, machine: Machine) -> None:
         """It was made for us, and has run nothing yet."""
-        if machine not in self.records:
-            self.set_note(f"{FRESH}/{machine}", content=True)
+        if machine.id not in self.records:
+            self.set_note(f"{FRESH}/{machine.id}", str(machine.key))
+
+    def known(self) -> Iterator[tuple[MachineId, InstanceKey]]:
+        """Machines of before a restart, and whose they were."""
+        yield from ((machine, record.key) for machine, record in self.records.items())
+        for note, key in self.notes(f"{FRESH}/"):
+            deployment, _, instance = str(key).partition("/")
+            yield _machine(note.removeprefix(f"{FRESH}/")), _instance(deployment, instance)
 
     def find(self, machine: Machine, now: datetime) -> None:
-        """It is listed. One that runs, and that nobody has waited for, may serve already."""
+        """It is there. One that runs, and that nobody has waited for, may serve already."""
         if machine.id in self.records or self.note(f"{FRESH}/{machine.id}") is not None:
             return
         ordered = self.doubts(machine.key.deployment).get(machine.key)
         older = ordered and machine.created and machine.created < ordered - SKEW
         if machine.state is MachineState.PENDING or (ordered and not older):
-            self.expect(machine.id)
+            self.expect(machine)
         elif machine.is_reachable:
             adopted = Record(machine.key, "", 0, 0, WorkState.SUCCEEDED, now)
             self.set_record(machine.id, adopted)
@@ -86,15 +98,17 @@ class Ledger:
             self.set_record(machine, replace(record, inputs={**record.inputs, name: value}))
 
     def set_values(self, machine: MachineId, values: dict[str, tuple[str, datetime]]) -> None:
-        self.values[machine] = values
         self._store.save(f"values/{machine}", _VALUES.dump_json(values).decode())
+        self.values[machine] = values
 
     def forget_machine(self, machine: MachineId) -> None:
         self.set_note(f"{FRESH}/{machine}", None)
-        if self.records.pop(machine, None) is not None:
+        if machine in self.records:
             self._store.save(f"record/{machine}", None)
-        if self.values.pop(machine, None) is not None:
+            del self.records[machine]
+        if machine in self.values:
             self._store.save(f"values/{machine}", None)
+            del self.values[machine]
 
     def records_of(self, deployment: str) -> Iterator[tuple[MachineId, Record]]:
         return (
@@ -105,8 +119,8 @@ class Ledger:
 
     def set_run(self, deployment: str, run: Run) -> None:
         if self.runs.get(deployment) != run:
-            self.runs[deployment] = run
             self._store.save(f"run/{deployment}", _RUN.dump_json(run).decode())
+            self.runs[deployment] = run
 
     def incarnations(self, deployment: str) -> Mapping[InstanceKey, int]:
         return {
@@ -119,8 +133,8 @@ class Ledger:
 
         An order without an answer uses up none: repeated, it is the same order.
         """
-        known = self._incarnations.setdefault(deployment, {})
-        before = dict(known)
+        before = self._incarnations.get(deployment, {})
+        known = dict(before)
         machines = list(machines)
         self.settle(deployment, [machine.key for machine in machines])
         for machine in machines:
@@ -128,6 +142,7 @@ class Ledger:
             known[name] = max(number, known.get(name, 0))
         if known != before:
             self._store.save(f"incarnations/{deployment}", _NUMBERS.dump_json(known).decode())
+            self._incarnations[deployment] = known
 
     def intend(self, deployment: str, orders: Iterable[CreateOrder], now: datetime) -> None:
         """Durable before a cloud is asked: what was begun, under which name and token."""
@@ -179,8 +194,9 @@ class Ledger:
 
     def forget_deployment(self, deployment: str) -> None:
         for kind, known in (("run", self.runs), ("incarnations", self._incarnations)):
-            if known.pop(deployment, None) is not None:
+            if deployment in known:
                 self._store.save(f"{kind}/{deployment}", None)
+                del known[deployment]
         for kind in (INTENTS, ENDED):
             self.set_note(f"{kind}/{deployment}", None)
 
@@ -204,11 +220,11 @@ class Ledger:
         document = None if content is None else json.dumps(content, sort_keys=True)
         if document == self._documents.get(key):
             return
+        self._store.save(key, document)
         if document is None:
-            self._documents.pop(key, None)
+            del self._documents[key]
         else:
             self._documents[key] = document
-        self._store.save(key, document)
 
 
 def _machine(name: str) -> MachineId:

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 
-from headwater.errors import HeadwaterError
+from headwater.errors import HeadwaterError, Transient
 from headwater.manifests.resolved import Catalog, ResolvedCloud
 from headwater.manifests.snapshot import Snapshot
 from headwater.planning.events import Event, RevisionRead, SourceFailed, StatusChanged
@@ -202,12 +202,15 @@ class Loop:
 
     def check_settled(self) -> None:
         """After every pass: when everything is at rest, the revision is answered."""
-        statuses = self.reconciler.statuses
-        if self.is_settled:
-            self.answering.close(statuses)
-            self._settled.set()
+        self._settled.clear()
+        if not self.is_settled:
+            return
+        try:
+            self.answering.close(self.reconciler.statuses)
+        except Transient as error:  # a full disk; the next listing comes here again
+            logger.warning("answer.delayed", extra={"reason": str(error)})
         else:
-            self._settled.clear()
+            self._settled.set()
 
     @property
     def is_settled(self) -> bool:

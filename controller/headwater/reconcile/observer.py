@@ -5,12 +5,18 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from headwater.errors import HeadwaterError
 from headwater.planning.events import CloudListed
 from headwater.reconcile.ports import Clouds, Listener
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Listing, Machine, MachineState
 
 COMING = frozenset({MachineState.PENDING, MachineState.RUNNING})
+
+
+def _now() -> float:
+    """Seconds of the loop's own clock, which tests may make their own."""
+    return asyncio.get_running_loop().time()
 
 
 @dataclass(slots=True)
@@ -20,9 +26,20 @@ class _Account:
     missed: dict[MachineId, InstanceKey] = field(default_factory=dict)
     """Absent from the last complete listing, for the first time."""
     remembered: dict[MachineId, InstanceKey] = field(default_factory=dict)
-    """From before a restart, and no complete listing has been seen yet."""
+    """From before a restart, and no listing that would know them has shown them yet."""
+    first: float | None = None
+    """When it was first listed whole."""
     expected: int = 0
     """Machines that are being made."""
+    written: dict[MachineId, float] = field(default_factory=dict)
+    """When we made or ended these, which no listing has shown since."""
+
+
+def _recent(account: _Account, lag: float) -> set[MachineId]:
+    """What a listing need not know yet."""
+    since = _now() - lag
+    account.written = {id: at for id, at in account.written.items() if at > since}
+    return set(account.written)
 
 
 class Observer:
@@ -67,7 +84,12 @@ class Observer:
     def _merge(self, account: _Account, listing: Listing, before: set[MachineId]) -> set[str]:
         """Take over what is listed; `before` is what was known when the listing was asked for."""
         changed: set[str] = set()
-        listed = {machine.id: machine for machine in listing.machines}
+        lag = self._lag(listing.cloud)
+        recent = _recent(account, lag)
+        ended = recent - set(account.machines)
+        listed = {machine.id: machine for machine in listing.machines if machine.id not in ended}
+        for id in listed:
+            account.written.pop(id, None)
         for id, machine in listed.items():
             account.missed.pop(id, None)
             if account.machines.get(id) != machine and (id in account.machines or id not in before):
@@ -76,13 +98,22 @@ class Observer:
         if not listing.complete:
             return changed
         self.looks += 1
-        lost = before & set(account.machines) - set(listed)
-        missed = {id: key for id, key in account.remembered.items() if id not in listed}
+        lost = before & set(account.machines) - set(listed) - recent
+        account.first = _now() if account.first is None else account.first
+        absent = {id: key for id, key in account.remembered.items() if id not in listed}
+        settled = _now() - account.first >= lag
+        account.remembered = {} if settled else absent
+        missed = absent if settled else {}
         missed |= {id: self._remove(account, id).key for id in lost}
-        account.remembered.clear()
         changed |= {key.deployment for key in (*account.missed.values(), *missed.values())}
         account.missed = missed
         return changed
+
+    def _lag(self, cloud: str) -> float:
+        try:
+            return self._clouds.capabilities(cloud).lag
+        except HeadwaterError:
+            return 0.0
 
     def _account(self, cloud: str) -> _Account:
         return self._accounts.setdefault(cloud, _Account())
@@ -101,11 +132,15 @@ class Observer:
 
     def created(self, machine: Machine) -> None:
         """An own write: it shows before the next listing does."""
-        self._put(self._account(machine.id.cloud), machine)
+        account = self._account(machine.id.cloud)
+        account.written[machine.id] = _now()
+        self._put(account, machine)
 
     def terminated(self, machine: Machine) -> None:
         account = self._account(machine.id.cloud)
         account.missed.pop(machine.id, None)
+        account.remembered.pop(machine.id, None)
+        account.written[machine.id] = _now()
         if machine.id in account.machines:
             self._remove(account, machine.id)
 
@@ -124,7 +159,7 @@ class Observer:
         return frozenset(
             key
             for account in self._accounts.values()
-            for key in account.missed.values()
+            for key in (*account.missed.values(), *account.remembered.values())
             if key.deployment == deployment
         )
 
@@ -140,7 +175,7 @@ class Observer:
 
     @property
     def has_limbo(self) -> bool:
-        return any(account.missed for account in self._accounts.values())
+        return any(account.missed or account.remembered for account in self._accounts.values())
 
     def incomplete(self, clouds: Iterable[str]) -> str:
         """Why one of these accounts may have more machines than are known; empty if none has."""

@@ -94,10 +94,14 @@ class Machines(Protocol):
 class Conversation(Protocol):
     """What `Machines` calls back. The loop implements it."""
 
-    def on_event(self, event: MachineEvent) -> None: ...
+    def on_event(self, event: MachineEvent) -> None:
+        """Raises Transient for what cannot be kept now; it is told again."""
 
     async def on_request(self, request: Request) -> Reply:
-        """Cancelled when the machine has given up, or its line is lost; it then asks again."""
+        """Cancelled when the machine has given up, or its line is lost; it then asks again.
+
+        Raises Transient for what cannot be kept now; it is asked again.
+        """
 
     def output_offset(self, machine: MachineId, context: str) -> int:
         """How much of the context's output is already kept."""

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from headwater.errors import HeadwaterError, Stalled, Throttled
 from headwater.planning.decision import decide
 from headwater.planning.events import PassEnded
+from headwater.planning.failure import deadline, failure
 from headwater.planning.planner import DOUBT, Plan, in_doubt
 from headwater.planning.records import WorkState
 from headwater.planning.seats import seats
 from headwater.planning.situation import Situation
 from headwater.planning.status import DeploymentStatus
-from headwater.planning.verdict import assess, deadline, failure, invalid, rolled_back
+from headwater.planning.verdict import assess, invalid, rolled_back
 from headwater.reconcile.executor import Executor, Outcome
 from headwater.reconcile.lines import Lines
 from headwater.reconcile.publisher import Publisher

@@ -10,10 +10,13 @@ class Conversation(Protocol):
     """What the lines call back, on the loop's thread."""
 
     def on_event(self, event: MachineEvent) -> None:
-        """Must not block or raise."""
+        """Must not block. Raises Transient for what cannot be kept now; it is told again."""
 
     async def on_request(self, request: Request) -> Reply:
-        """Cancelled when the machine has given up, or its line is lost; it then asks again."""
+        """Cancelled when the machine has given up, or its line is lost; it then asks again.
+
+        Raises Transient for what cannot be kept now; it is asked again.
+        """
 
     def output_offset(self, machine: MachineId, context: str) -> int:
         """How much of the context's output is already kept."""

@@ -89,15 +89,15 @@ class Line:
             except LoginRefused as error:
                 refusals, reason, delay = refusals + 1, str(error), self._terms.login_delay
                 if refusals == LOGIN_TRIES:
-                    return self._refuse(reason)
+                    return await self._refuse(reason)
             except Stalled as error:
-                return self._refuse(str(error))
+                return await self._refuse(str(error))
             except Transient as error:
                 reason = str(error)
             if reason != told:
                 told = reason
                 self._log("line.lost", reason)
-                self._emit(LineLost(self.target.machine, reason))
+                await self._insist(LineLost(self.target.machine, reason))
             await asyncio.sleep(delay)
 
     @asynccontextmanager
@@ -127,10 +127,21 @@ class Line:
         self._tell_context()
         self._tell(self._stop)
 
-    def _refuse(self, reason: str) -> None:
+    async def _refuse(self, reason: str) -> None:
         self.refused = True
         self._log("line.refused", reason)
-        self._emit(LineRefused(self.target.machine, reason))
+        await self._insist(LineRefused(self.target.machine, reason))
+
+    async def _insist(self, event: MachineEvent) -> None:
+        """Emit what nobody else says again, for as long as it cannot be kept."""
+        for delay in _delays():
+            try:
+                self._emit(event)
+            except Transient as error:
+                self._log("line.event_delayed", str(error))
+            else:
+                return
+            await asyncio.sleep(delay)
 
     def _tell(self, line: bytes) -> None:
         if self._session is not None and line:
@@ -171,12 +182,22 @@ class Line:
 
     async def _answer(self, id: int, request: Request) -> None:
         try:
-            reply = await self._terms.conversation.on_request(request)
+            reply = await self._replied(request)
         except Exception:
             logger.exception("request.failed", extra=self._extra(request.verb.value))
             reply = Reply(7, error="the controller failed to answer; see its log")
         if self._requests.pop(id, None) is not None:
             self._tell(wire.reply_line(id, reply))
+
+    async def _replied(self, request: Request) -> Reply:
+        """Waits while what is asked for cannot be kept; the machine's own timeout ends that."""
+        for delay in _delays():
+            try:
+                return await self._terms.conversation.on_request(request)
+            except Transient as error:
+                self._log("request.delayed", str(error))
+            await asyncio.sleep(delay)
+        raise AssertionError("delays have no end")
 
     async def _cancel_requests(self) -> None:
         asked = list(self._requests.values())

@@ -77,6 +77,8 @@ class AgentSession(asyncssh.SSHClientSession[bytes]):
                     self._on_message(message)
         except ProtocolError as error:
             self._end(Transient(f"the agent does not keep to the protocol: {error}"))
+        except Transient as error:  # what the agent said cannot be kept: it says it again
+            self._end(error)
 
     def exit_status_received(self, status: int) -> None:
         words = self._errors.decode("utf-8", "replace").strip()

@@ -9,6 +9,7 @@ from headwater.reporting.words import duration
 
 _COLOURS = {logging.DEBUG: "2", logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "31"}
 _NAME_WIDTH = 24
+_OF_EVERY_RECORD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 
 
 class JsonFormatter(logging.Formatter):
@@ -21,7 +22,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "event": record.getMessage(),
         }
-        line |= {k: v for k, v in getattr(record, "fields", {}).items() if k not in line}
+        line |= {k: v for k, v in _fields(record).items() if k not in line}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)
@@ -35,7 +36,7 @@ class HumanFormatter(logging.Formatter):
         self._colour = colour
 
     def format(self, record: logging.LogRecord) -> str:
-        given = dict(getattr(record, "fields", {}))
+        given = _fields(record)
         subject = "/".join(str(given.pop(k)) for k in ("deployment", "instance") if k in given)
         lists = [v for v in given.values() if isinstance(v, tuple)]
         words = [subject] if subject else []
@@ -55,6 +56,14 @@ class HumanFormatter(logging.Formatter):
         if record.exc_info:
             lines.append(self.formatException(record.exc_info))
         return "\n".join(lines)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    """An event's, or what the caller gave as `extra`."""
+    given: dict[str, Any] | None = getattr(record, "fields", None)
+    if given is not None:
+        return dict(given)
+    return {k: v for k, v in vars(record).items() if k not in _OF_EVERY_RECORD}
 
 
 def _shown(name: str, value: object) -> str:

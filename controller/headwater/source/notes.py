@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pygit2
@@ -11,11 +12,13 @@ import pygit2
 from headwater.errors import Stalled
 from headwater.planning.status import CommitStatus
 from headwater.source.faults import Moved, explain
-from headwater.source.repositories import open_mirror, open_repository
+from headwater.source.locks import FORSAKEN, remove_forsaken_lock, remove_locks
+from headwater.source.repositories import git_directory, open_mirror, open_repository
 from headwater.source.upstream import Upstream
 from headwater.source.worker import Worker
 
 REFERENCE = "refs/notes/headwater"
+_DRAFT = "refs/notes/headwater-draft-"
 _AUTHOR = ("Headwater", "headwater@localhost")
 _REPLACE = True
 _ATTEMPTS = 8
@@ -37,6 +40,7 @@ class GitNotes:
         self._waiting: dict[tuple[str, str], CommitStatus] = {}
         self._next: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
+        self._swept = False
 
     async def answer(self, status: CommitStatus) -> None:
         """Raises Transient, and Stalled where notes cannot be written at all (read-only)."""
@@ -58,15 +62,27 @@ class GitNotes:
             except Moved:
                 if attempt == _ATTEMPTS - 1:
                     raise
+                self._remove_lock()
                 time.sleep(_PAUSE * attempt)
             except Stalled as e:
                 raise Stalled(f"cannot write notes: {e}") from e
         return None
 
+    def _remove_lock(self) -> None:
+        directory = self._upstream.address.directory
+        if directory is None:
+            remove_locks(self._upstream.mirror)
+        else:
+            remove_forsaken_lock(git_directory(directory) / REFERENCE)
+
     def _write_here(self, batch: Batch) -> None:
         directory = self._upstream.address.directory
         assert directory is not None  # noqa: S101  # asked by _write
-        _annotate(open_repository(directory), batch, str(directory))
+        repository = open_repository(directory)
+        if not self._swept:
+            _remove_drafts(repository)
+            self._swept = True
+        _annotate(repository, batch, str(directory))
 
     def _push(self, batch: Batch) -> None:
         mirror = self._upstream.mirror
@@ -89,7 +105,7 @@ def _annotate(repository: pygit2.Repository, batch: Batch, where: str) -> None:
     libgit2 writes a note over whatever stands there by then, so we let it write to a draft, and
     move the reference only from where we have read it.
     """
-    draft = f"refs/notes/draft-{uuid.uuid4().hex}"
+    draft = f"{_DRAFT}{time.time():.0f}-{uuid.uuid4().hex}"
     try:
         begin = _target(repository, REFERENCE)
         if begin is not None:
@@ -102,6 +118,15 @@ def _annotate(repository: pygit2.Repository, batch: Batch, where: str) -> None:
                 repository.references.delete(draft)
     except (pygit2.GitError, OSError, ValueError) as e:
         raise explain(e, where) from e
+
+
+def _remove_drafts(repository: pygit2.Repository) -> None:
+    """Those of a writer that was killed; a younger one's writer may still live."""
+    for name in [name for name in repository.references if name.startswith(_DRAFT)]:
+        began = name.removeprefix(_DRAFT).partition("-")[0]
+        if began.isdecimal() and time.time() - int(began) > FORSAKEN:
+            with suppress(KeyError, pygit2.GitError):
+                repository.references.delete(name)
 
 
 def _write_lines(repository: pygit2.Repository, batch: Batch, draft: str) -> None:

@@ -8,7 +8,9 @@ from typing import Protocol
 import pygit2
 
 from headwater.source.address import Address, SshLogin, Way, parse_address
+from headwater.source.faults import Moved
 from headwater.source.libgit2 import Libgit2
+from headwater.source.locks import remove_locks
 from headwater.source.program import GitProgram
 from headwater.source.repositories import open_mirror
 
@@ -36,7 +38,12 @@ class Upstream:
 
     def fetch(self, refspec: str) -> pygit2.Repository:
         """The mirror, after a fetch."""
-        self.transport.fetch(self.mirror, refspec)
+        try:
+            self.transport.fetch(self.mirror, refspec)
+        except Moved:
+            if not remove_locks(self.mirror):
+                raise
+            self.transport.fetch(self.mirror, refspec)
         return open_mirror(self.mirror)
 
     def branches(self) -> Sequence[str]:

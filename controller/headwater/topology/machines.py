@@ -106,6 +106,8 @@ class Capabilities:
 
     idempotent: bool = True
     """A create that is repeated with its token makes no second machine."""
+    lag: float = 0.0
+    """Seconds for which a listing may lack what was just made, and show what was just ended."""
     packages: bool = True
     """Packages can be installed on its machines."""
     isolated_hosts_file: bool = True

@@ -1,8 +1,9 @@
 """Nearest definition wins; packages are a union; recipes run root first."""
 
 from headwater.manifests.catalog import compile_catalog
+from headwater.manifests.inheritance import DEEPEST
 from headwater.manifests.parse import Parser
-from headwater.manifests.resolved import RecipeKind, Size
+from headwater.manifests.resolved import Catalog, RecipeKind, Size
 from unit.manifests.texts import HEADER, SHOP, WEB, catalog, snapshot, told
 
 BASE = (
@@ -111,21 +112,41 @@ def test_one_name_is_not_both_an_input_and_an_output():
     assert told(found)[-1] == ("web/web.toml:13:14: parameter 'log' is both an input and an output")
 
 
-def test_a_chain_of_any_length_is_followed():
+def chain(length: int, last: str = "base") -> Catalog:
+    """`c0` extends `c1`, and so on; the deployment uses the first one."""
     links = "".join(
         f"""[[resources]]
 apiVersion = "headwater.dev/v1alpha1"
 kind = "Component"
 metadata = {{ name = "c{n}" }}
-spec = {{ extends = "c{n + 1}" }}
+spec = {{ extends = "{f"c{n + 1}" if n < length - 1 else last}" }}
 """
-        for n in range(3000)
+        for n in range(length)
     )
-    root = BASE.replace('"base"', '"c3000"')
-    files = {"links.toml": links, "root.toml": root, "shop.toml": SHOP.replace('"web"', '"c0"')}
-    shop = files["shop.toml"].replace('peers = { from = "front[*].hostname" }\n', "")
+    shop = SHOP.replace('"web"', '"c0"').replace('peers = { from = "front[*].hostname" }\n', "")
+    files = {"links.toml": links, "root.toml": BASE, "shop.toml": shop}
+    return compile_catalog(snapshot(files), Parser())
 
-    found = compile_catalog(snapshot(files | {"shop.toml": shop}), Parser())
+
+def test_a_long_chain_is_followed():
+    found = chain(DEEPEST - 1)
 
     assert told(found) == []
     assert found.deployments["shop"].nodes["front"].packages == ("curl", "nginx")
+
+
+def test_a_chain_that_is_too_deep_is_told_where_it_is_too_deep():
+    assert told(chain(DEEPEST)) == [
+        (
+            "links.toml:5:10: component 'c0' extends 100 others, one above the other"
+            " (at most 99: join some of them)"
+        ),
+        "shop.toml:8:1: component 'c0' is broken (see links.toml)",
+    ]
+
+
+def test_a_long_cycle_is_told_in_few_words():
+    assert told(chain(1000, last="c0"))[0] == (
+        "links.toml:5:10: component 'c0' extends itself:"
+        " c0 -> c1 -> c2 -> c3 -> c4 -> c5 -> ... (1000 components) -> c0"
+    )

@@ -7,10 +7,11 @@ import pytest
 
 from fakes.builders import NOON, desired, failed, key, machine, node, record, run, situation
 from headwater.manifests.resolved import Update
+from headwater.planning.failure import explain, failure
 from headwater.planning.planner import plan
 from headwater.planning.records import Record, WorkState
 from headwater.planning.status import DeploymentStatus, Phase
-from headwater.planning.verdict import assess, explain, failure, invalid
+from headwater.planning.verdict import assess, invalid
 from headwater.topology.desired import Desired, InstanceSpec
 from headwater.topology.machines import Machine, MachineState
 

@@ -343,3 +343,23 @@ class TestPasses:
 
         assert forgetful.instances() == web("1#1", "2#1")
         assert "protected" in forgetful.status().blocked
+
+    async def test_a_removed_deployment_is_gone_when_two_listings_lack_it_and_not_one(self):
+        house = await converged(shop(2))
+        house.clouds.omitted = {machine.id for machine in house.clouds.present()}
+        await house.want(BLOG, revision="r2")
+        first = await house.reconcile()
+        await house.look()
+        second = await house.reconcile()
+
+        assert (first.result, first.again, second.result) == ("waiting", 1.0, "removed")
+
+    async def test_a_removed_deployment_is_not_gone_while_its_cloud_cannot_be_listed(self):
+        house = (await converged(shop(2))).restarted()
+        house.clouds.unlistable["local"] = "503"
+        await after(house, shop(2))
+        await house.want(BLOG, revision="r3")
+        following = await house.rest()
+
+        assert following.result != "removed"
+        assert "shop" in house.reconciler.statuses

@@ -123,3 +123,15 @@ def test_without_a_stream_the_log_follows_standard_error(monkeypatch: pytest.Mon
     EventLog()(CREATED)
 
     assert json.loads(replaced.getvalue())["event"] == "action.ended"
+
+
+@pytest.mark.parametrize("format", ["json", "human"])
+def test_what_is_logged_without_an_event_keeps_its_fields(format):
+    stream = io.StringIO()
+    configure_logging(format, stream)
+
+    logging.getLogger("headwater.answers").warning("answer.delayed", extra={"reason": "locked"})
+
+    assert "answer.delayed" in stream.getvalue()
+    assert "locked" in stream.getvalue()
+    assert "threadName" not in stream.getvalue()

@@ -67,7 +67,8 @@ class Network:
             self._raise_bridge(gateway)
             pair = self._pair(id)
             _ip(
-                f"link add {pair} type veth peer name eth0 netns {init}",
+                f"link add {pair} type veth"
+                f" peer name eth0 address {hardware_address(address)} netns {init}",
                 f"link set {pair} master {self._bridge} up",
             )
         _ip(
@@ -160,6 +161,15 @@ class Network:
 
     def _pair(self, id: str) -> str:
         return f"hwv{_digest(self._root / id)}"
+
+
+def hardware_address(address: str) -> str:
+    """A locally administered one that follows from the address.
+
+    Whoever spoke to an earlier machine at the address remembers where it was, for up to a minute,
+    and reaches its successor there.
+    """
+    return f"02:00:{ipaddress.IPv4Address(address).packed.hex(':')}"
 
 
 def listen_inside(init: int, address: str, port: int) -> socket.socket:

@@ -1,0 +1,77 @@
+"""Why a run fails, in the words of what failed first."""
+
+from datetime import datetime, timedelta
+
+from headwater.planning.records import Record, WorkState
+from headwater.planning.seats import Seat, seats
+from headwater.planning.situation import Situation
+from headwater.topology.machines import MachineState
+
+
+def failure(situation: Situation) -> str:
+    """Why the present run fails: the first instance's own words; empty when it does not.
+
+    A recipe that fails is not tried again until a new commit or a retry says so; a machine that
+    was restarted under a running recipe is.
+    """
+    if situation.desired is None:
+        return ""
+    for key, seat in seats(situation).items():
+        record, limit = seat.record, deadline(seat, situation)
+        if limit is not None and situation.now >= limit:
+            seconds = int(situation.desired.provision_timeout)
+            return f"{key.instance}: no contact within {seconds} s: {_silence(seat)}"
+        if record is None or record.state is not WorkState.FAILED:
+            continue
+        if record.run == situation.run.number and record.reason != "interrupted":
+            return f"{key.instance}: {explain(record)}"
+    return ""
+
+
+def deadline(seat: Seat, situation: Situation) -> datetime | None:
+    """When a machine that has not answered yet counts as failed; None where none is awaited.
+
+    A new run gives it all the time again.
+    """
+    machine, record = seat.current, seat.record
+    if situation.desired is None or machine is None:
+        return None
+    if record is None:
+        since = None if machine.is_reachable else machine.created
+    else:
+        since = record.since if _is_awaited(record) else None
+    if since is None:
+        return None
+    limit = timedelta(seconds=situation.desired.provision_timeout)
+    return max(since, situation.run.started) + limit
+
+
+def _is_awaited(record: Record) -> bool:
+    """Not spoken to yet. A line that stands has what is new, behind the step that runs."""
+    stands = record.generation > 1 and not record.trouble
+    return record.state is WorkState.WAITING and not stands
+
+
+def _silence(seat: Seat) -> str:
+    machine, record = seat.current, seat.record
+    if record is not None or machine is None:
+        return (record.trouble if record else "") or "its agent did not answer"
+    if machine.state is not MachineState.RUNNING:
+        return f"its machine is {machine.state.value}"
+    return f"its cloud tells no {'address' if machine.address is None else 'host key'}"
+
+
+def explain(record: Record) -> str:
+    """What failed on the machine, in its own words."""
+    words = f": {record.words}" if record.words else ""
+    match record.reason:
+        case "exit":
+            return f"{record.step} exited with {record.exit_code}{words}"
+        case "timeout":
+            return f"{record.step} ran into the execute timeout and was stopped{words}"
+        case "aborted":
+            return f"{record.step} was stopped{words}"
+        case "unstartable":
+            return f"{record.step} could not be started{words}"
+        case _:
+            return record.words or record.reason
