@@ -52,6 +52,9 @@ async def serve(settings: Settings, *, until_ready: bool = False, once: bool = F
 
     console = Console(stderr=True)
     configure_logging(settings.log_format)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with assemble(settings) as running:
         with ExitStack() as stack:
             if console.is_terminal and settings.log_format == "auto":
@@ -60,14 +63,14 @@ async def serve(settings: Settings, *, until_ready: bool = False, once: bool = F
             else:
                 running.listeners.append(EventLog())
             work = running.loop.run_once() if once else running.loop.run()
-            return await _watch(running.loop, work, until_ready=until_ready, limit=settings.timeout)
+            loop, limit = running.loop, settings.timeout
+            return await _watch(loop, work, stop, until_ready=until_ready, limit=limit)
 
 
-async def _watch(loop: Any, work: Any, *, until_ready: bool, limit: float | None) -> int:
-    """Whichever comes first: the work's end, rest, a signal, the limit."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+async def _watch(
+    loop: Any, work: Any, stop: asyncio.Event, *, until_ready: bool, limit: float | None
+) -> int:
+    """Whichever comes first: the work's end, rest, being asked to stop, the limit."""
     main = asyncio.create_task(work)
     stopped = asyncio.create_task(stop.wait())
     waiting = {main, stopped}

@@ -102,13 +102,14 @@ class Ledger:
         self.values[machine] = values
 
     def forget_machine(self, machine: MachineId) -> None:
+        """The record goes last: as long as it is there, the rest is found and forgotten."""
         self.set_note(f"{FRESH}/{machine}", None)
-        if machine in self.records:
-            self._store.save(f"record/{machine}", None)
-            del self.records[machine]
         if machine in self.values:
             self._store.save(f"values/{machine}", None)
             del self.values[machine]
+        if machine in self.records:
+            self._store.save(f"record/{machine}", None)
+            del self.records[machine]
 
     def records_of(self, deployment: str) -> Iterator[tuple[MachineId, Record]]:
         return (
@@ -192,13 +193,16 @@ class Ledger:
         except ValidationError:
             return {}
 
-    def forget_deployment(self, deployment: str) -> None:
-        for kind, known in (("run", self.runs), ("incarnations", self._incarnations)):
-            if deployment in known:
-                self._store.save(f"{kind}/{deployment}", None)
-                del known[deployment]
+    def forget_deployment(self, deployment: str, *, keep_run: bool = False) -> None:
+        """The run goes last, as a machine's record does."""
         for kind in (INTENTS, ENDED):
             self.set_note(f"{kind}/{deployment}", None)
+        if deployment in self._incarnations:
+            self._store.save(f"incarnations/{deployment}", None)
+            del self._incarnations[deployment]
+        if deployment in self.runs and not keep_run:
+            self._store.save(f"run/{deployment}", None)
+            del self.runs[deployment]
 
     def note(self, key: str) -> object | None:
         """A small document of the loop's own; None when there is none."""

@@ -70,7 +70,7 @@ class Loop:
             lines = group.create_task(self.reconciler.executor.machines.run(), name="lines")
             answers = group.create_task(self.answering.deliver(), name="answers")
             await self._fetch()
-            names = {*self.reconciler.wanted.names, *self.observer.deployments()}
+            names = self.reconciler.wanted.names | self._left()
             for name in sorted(names) if self._last else ():
                 await self.dispatch.rounds(name)
             self.check_settled()
@@ -122,10 +122,15 @@ class Loop:
         )
         names = self.reconciler.wanted.names
         self.answering.begin(snapshot.revision, self._answerable(touched), errors)
-        for name in {*touched, *(self.observer.deployments() if first else ())}:
+        for name in touched | (self._left() if first else set()):
             self.dispatch.add(name, Priority.COMMIT)
         for name in names - touched:
             self.dispatch.add(name, Priority.RESYNC)
+
+    def _left(self) -> set[str]:
+        """What an earlier controller has not brought to its end."""
+        ledger, wanted = self.reconciler.executor.ledger, self.reconciler.wanted
+        return {*self.observer.deployments(), *filter(wanted.is_removed, ledger.runs)}
 
     def _weigh(self, approvals: Iterable[str]) -> None:
         """What one revision takes away is looked at together, for as long as it takes to go."""

@@ -108,6 +108,8 @@ class Reconciler:
             situation = self.survey.situation(name, before.desired, run)
             rest = decide(situation)
         if _is_gone(situation) and not errors:
+            if not self.wanted.is_removed(name):  # A newer revision asks for it again.
+                return Next("changed", 0.0)
             self._forget(situation)
             return Next("removed")
         terminal = next((o for o in outcomes if isinstance(o.error, Stalled)), None)
@@ -152,11 +154,10 @@ class Reconciler:
         self.executor.exchange.forget(name)
         self.safety.came_back([name])
         self.survey.rollback.forget(name)
-        self.executor.ledger.forget_deployment(name)
-        if run.protect or run.orphan:  # Machines that a listing lacked come back to the same.
-            self.executor.ledger.set_run(name, run)
         self.lines.forget(name)
         self.publisher.forget(name)
+        # Machines that a listing lacked come back to the same safety.
+        self.executor.ledger.forget_deployment(name, keep_run=run.protect or run.orphan)
 
 
 def _is_gone(situation: Situation) -> bool:
