@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from headwater.manifests.complaints import Complaint, complaints, shown
 from headwater.manifests.deployment import Deployment
 from headwater.manifests.model import API_VERSION
-from headwater.manifests.positions import Key, Place, line_and_column, locate, scan
+from headwater.manifests.positions import Key, Lines, Place, line_and_column, locate, scan
 from headwater.manifests.quantities import LABEL
 from headwater.manifests.resolved import Diagnostic
 from headwater.manifests.resources import KINDS, Resource
@@ -43,9 +43,13 @@ class Document:
     def _places(self) -> Place:
         return scan(self.text)
 
+    @cached_property
+    def _lines(self) -> Lines:
+        return Lines(self.text)
+
     def diagnose(self, path: Iterable[Key], message: str, hint: str = "") -> Diagnostic:
         """Placed at the key, or at the nearest table above it that is in the document."""
-        line, column = line_and_column(self.text, locate(self._places, path).offset)
+        line, column = self._lines.place(locate(self._places, path).offset)
         return Diagnostic(self.path, line, column, message, hint)
 
 

@@ -6,6 +6,8 @@ reading costs, so it runs only when there is an error to place.
 
 import re
 import tomllib
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -55,6 +57,17 @@ def line_and_column(text: str, offset: int) -> tuple[int, int]:
     """Both count from 1, in code points."""
     before = text.rfind("\n", 0, offset)
     return text.count("\n", 0, offset) + 1, offset - before
+
+
+class Lines:
+    """Lines and columns of one text, as `line_and_column` tells them, at less cost for many."""
+
+    def __init__(self, text: str) -> None:
+        self._ends = array("L", (match.start() for match in re.finditer("\n", text)))
+
+    def place(self, offset: int) -> tuple[int, int]:
+        line = bisect_left(self._ends, offset)
+        return line + 1, offset - (self._ends[line - 1] if line else -1)
 
 
 class _Scanner:

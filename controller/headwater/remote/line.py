@@ -31,6 +31,8 @@ from headwater_agent.protocol import ProtocolError
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0
 LOGIN_TRIES = 3
+MOST_REQUESTS = 1000
+"""Questions of one machine that wait at a time."""
 
 logger = logging.getLogger("headwater.remote")
 
@@ -177,6 +179,8 @@ class Line:
                     self._emit(event)
 
     def _ask(self, id: int, request: Request) -> None:
+        if len(self._requests) >= MOST_REQUESTS:
+            raise ProtocolError(f"more than {MOST_REQUESTS} questions at a time")
         if id not in self._requests:
             self._requests[id] = asyncio.create_task(self._answer(id, request))
 

@@ -16,6 +16,8 @@ from headwater.topology.progress import (
 from headwater_agent import protocol
 from headwater_agent.protocol import ProtocolError
 
+LARGEST = 2**53
+"""Numbers that every JSON keeps; it also leaves out what Python's calls NaN and Infinity."""
 Message = Mapping[str, object]
 
 
@@ -105,18 +107,18 @@ def _text(message: Message, name: str) -> str:
     value = message.get(name)
     if not isinstance(value, str):
         raise ProtocolError(f"{message['kind']} has no text {name!r}")
-    return value
+    return value.encode(errors="replace").decode()  # JSON may hold halves of code points
 
 
 def _number(message: Message, name: str) -> int:
     value = message.get(name)
-    if not isinstance(value, int):
+    if not isinstance(value, int) or abs(value) > LARGEST:
         raise ProtocolError(f"{message['kind']} has no number {name!r}")
     return value
 
 
 def _seconds(message: Message) -> float:
     value = message.get("seconds")
-    if not isinstance(value, int | float):
+    if not isinstance(value, int | float) or not 0 <= value <= LARGEST:
         raise ProtocolError("ended has no number 'seconds'")
     return float(value)

@@ -9,7 +9,7 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headwater.manifests.positions import Key, line_and_column, locate, scan
+from headwater.manifests.positions import Key, Lines, line_and_column, locate, scan
 from unit.manifests.texts import unhurried
 
 DOCUMENT = '''\
@@ -130,3 +130,11 @@ def marked(value: Any, numbers: Iterator[int]) -> Any:
     if isinstance(value, list):
         return [marked(part, numbers) for part in value]
     return value
+
+
+@given(st.text("a\nb", max_size=30))
+def test_many_offsets_of_a_text_are_placed_as_one_is(text):
+    lines = Lines(text)
+
+    for offset in range(len(text) + 1):
+        assert lines.place(offset) == line_and_column(text, offset)
