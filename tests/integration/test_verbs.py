@@ -95,7 +95,7 @@ async def test_status_of_one_deployment_shows_its_instances(
 
     assert code == 0
     assert "Failed: 0/1 ready, 1 failed in 5.0 s; wn.1: exit 7" in out
-    assert "Stalled (RunFailed): no" in out
+    assert "Stalled (RunFailed): wn.1: exit 7" in out
     assert "wn.1      failed  local  m-wn.1   127.1.0.1        exit 7" in out
 
 
