@@ -1,10 +1,11 @@
 """How much of a node an update may take at once (`spec.update`)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from headwater.manifests.resolved import Update
 from headwater.planning.seats import Seat
+from headwater.topology.keys import InstanceKey
 
 
 @dataclass(slots=True)
@@ -27,11 +28,14 @@ class Budget:
         self.short += 1
         return False
 
-    def take_break(self) -> bool:
-        """Terminate a serving machine first, and make its replacement then."""
+    def take_break(self, *, absent: bool) -> bool:
+        """Terminate a machine first, and make its replacement then.
+
+        `absent`: it does not count as serving already, and may do so all the same.
+        """
         if not self.may_break:
             self.short += 1
-        return self.may_break and self.take_away()
+        return self.may_break and (absent or self.take_away())
 
     def take_extra(self) -> bool:
         if self.extra > 0:
@@ -40,13 +44,18 @@ class Budget:
         return False
 
 
-def budget(node: Sequence[Seat], update: Update) -> Budget:
-    """What is left of the limits, given what does not serve already."""
+def budget(
+    node: Sequence[Seat], update: Update, limbo: Collection[InstanceKey] = frozenset()
+) -> Budget:
+    """What is left of the limits, given what does not serve already.
+
+    A machine that was missing from one listing only counts as there: `limbo` has its instance.
+    """
     total = len(node)
     surge = portion(update.max_surge, total)
     unavailable = portion(update.max_unavailable, total)
     absent = sum(not seat.available for seat in node)
-    extra = sum(max(0, seat.alive - 1) for seat in node)
+    extra = sum(max(0, seat.alive + (seat.spec.key in limbo) - 1) for seat in node)
     return Budget(
         away=max(unavailable, 1) - absent,
         extra=surge - extra,

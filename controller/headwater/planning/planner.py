@@ -100,7 +100,7 @@ def _settle(
     key: InstanceKey, seat: Seat, situation: Situation, held: list[str]
 ) -> Iterator[Action]:
     """What takes nothing from anybody: bring up what is missing, clear what is dead or doubled."""
-    yield from _surplus(key, seat)
+    yield from _surplus(key, seat, situation)
     if situation.run.abort:
         return
     for machine in seat.dead:
@@ -114,8 +114,8 @@ def _settle(
         yield _create(seat, situation, _why_missing(key, seat, situation))
 
 
-def _surplus(key: InstanceKey, seat: Seat) -> Iterator[Action]:
-    """One machine is enough for an instance."""
+def _surplus(key: InstanceKey, seat: Seat, situation: Situation) -> Iterator[Action]:
+    """One machine is enough for an instance, once it is known to serve where another one may."""
     if seat.succeeded:
         for machine in seat.outdated:
             yield Terminate(machine, f"replaced by incarnation {_incarnation(seat.current)}")
@@ -123,6 +123,9 @@ def _surplus(key: InstanceKey, seat: Seat) -> Iterator[Action]:
         for machine in seat.outdated[1:]:
             yield Terminate(machine, f"incarnation {_incarnation(seat.outdated[0])} is enough")
     for machine in seat.spare:
+        record = situation.records.get(machine.id)
+        if record is not None and record.serves and not seat.succeeded:
+            continue
         yield Terminate(machine, f"incarnation {_incarnation(seat.current)} plays {key.instance}")
 
 
@@ -177,7 +180,7 @@ def _update(
         if stale and waits_for:
             held.append(f"{node}: {len(stale)} to update, after {waits_for}")
             continue
-        left = budget(mine, desired.update)
+        left = budget(mine, desired.update, situation.limbo)
         for seat, reason in stale:
             yield from _change(seat, reason, situation, left)
         if left.short:
@@ -205,9 +208,9 @@ def _change(seat: Seat, reason: str, situation: Situation, left: Budget) -> Iter
     if seat.current is not None:
         if left.take_away():
             yield _contextualise(seat, reason)
-    elif seat.available and left.take_extra():
+    elif seat.may_serve and left.take_extra():
         yield _create(seat, situation, f"replace: {reason}", replaces=True)
-    elif not seat.available or left.take_break():
+    elif not seat.may_serve or left.take_break(absent=not seat.available):
         yield Terminate(seat.outdated[0], f"replace: {reason}")
         yield _create(seat, situation, f"replace: {reason}")
 

@@ -33,6 +33,8 @@ class Seat:
     leaving: tuple[Machine, ...]
     outdated_serves: bool
     """One of the outdated machines has succeeded and still serves."""
+    may_serve: bool
+    """One of them does, or did and has not begun anew what it was told to."""
 
     @property
     def succeeded(self) -> bool:
@@ -82,18 +84,44 @@ def _seat(spec: InstanceSpec, machines: Iterable[Machine], situation: Situation)
         spec=spec,
         current=current,
         record=records.get(current.id) if current else None,
-        outdated=tuple(
-            sorted(outdated, key=lambda machine: (not _serves(machine, records), *_age(machine)))
-        ),
+        outdated=tuple(sorted(outdated, key=lambda machine: _usefulness(machine, records))),
         spare=tuple(matching[1:]),
         dead=tuple(sorted(_in(DEAD, machines), key=lambda machine: machine.id)),
         leaving=tuple(_in({MachineState.STOPPING}, machines)),
-        outdated_serves=any(_serves(machine, records) for machine in outdated),
+        outdated_serves=any(
+            _succeeded(machine, records, adopted=current is None) for machine in outdated
+        ),
+        may_serve=any(_serves(machine, records) for machine in outdated),
     )
 
 
 def _in(states: Iterable[MachineState], machines: Iterable[Machine]) -> list[Machine]:
     return [machine for machine in machines if machine.state in states]
+
+
+def _succeeded(machine: Machine, records: Mapping[MachineId, Record], *, adopted: bool) -> bool:
+    """`adopted`: one of before the ledger counts too."""
+    record = records.get(machine.id)
+    done = record is not None and record.state is WorkState.SUCCEEDED
+    return done and (adopted or not _is_adopted(machine, records))
+
+
+def _is_adopted(machine: Machine, records: Mapping[MachineId, Record]) -> bool:
+    record = records.get(machine.id)
+    return record is not None and record.is_adopted
+
+
+def _usefulness(machine: Machine, records: Mapping[MachineId, Record]) -> tuple[object, ...]:
+    """Orders outdated machines by it: the one that serves, and of several the newest, comes first.
+
+    An older one may be on its way out already.
+    """
+    return (
+        not _serves(machine, records),
+        _is_adopted(machine, records),
+        -machine.tags.incarnation,
+        *_age(machine),
+    )
 
 
 def _serves(machine: Machine, records: Mapping[MachineId, Record]) -> bool:
@@ -106,7 +134,7 @@ def _preference(machine: Machine, spec: InstanceSpec, situation: Situation) -> t
     record = situation.records.get(machine.id)
     return (
         not _serves(machine, situation.records),
-        record is not None and record.is_adopted,
+        _is_adopted(machine, situation.records),
         record is not None and bool(staleness(record, spec, situation)),
         machine.state is not MachineState.RUNNING,
         *_age(machine),
