@@ -1,6 +1,6 @@
 """The one place where the parts are put together, by hand."""
 
-import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -30,6 +30,7 @@ from headwater.reconcile.publisher import Publisher
 from headwater.reconcile.reconciler import Reconciler
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
+from headwater.reconcile.steady import SteadyClock
 from headwater.reconcile.steering import Steering
 from headwater.reconcile.survey import Survey
 from headwater.reconcile.wanted import Wanted
@@ -45,8 +46,6 @@ from headwater.store.sqlite import SqliteStore
 from headwater.topology.digests import digest
 from headwater.web.server import serving
 
-logger = logging.getLogger("headwater.app")
-
 
 @dataclass(slots=True)
 class Running:
@@ -60,6 +59,12 @@ class Running:
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def _elapsed() -> float:
+    """Seconds, those of a host that sleeps included where the system counts them."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boot is None else time.clock_gettime(boot)
 
 
 def reader() -> Callable[[Snapshot], Catalog]:
@@ -117,9 +122,8 @@ async def _loop(
 ) -> tuple[Loop, Steering]:
     """The loop and its world."""
     ledger = Ledger(store)
-    if store.moved_aside:
-        logger.warning("store.began_anew", extra={"unreadable": str(store.moved_aside)})
-    exchange = Exchange(ledger, now)
+    clock = SteadyClock(now, _elapsed, ledger.newest)
+    exchange = Exchange(ledger, clock)
     gateway = Gateway(installation(settings), state)
     stack.push_async_callback(gateway.close)
     observer = Observer(gateway, emit)
@@ -161,13 +165,13 @@ async def _loop(
         ledger=ledger,
         observer=observer,
         exchange=exchange,
-        clock=now,
+        clock=clock,
         emit=emit,
     )
     lines = Lines(executor)
     lines.expect()
     wanted = Wanted()
-    safety = Safety(ledger, now, own_version())
+    safety = Safety(ledger, clock, own_version())
     survey = Survey(wanted, executor, safety, Rollback(ledger, wanted))
     reconciler = Reconciler(survey, lines, Publisher(wanted, executor))
     dispatch = Dispatch(reconciler.reconcile, settled, settings.workers)
@@ -179,7 +183,7 @@ async def _loop(
         reconciler=reconciler,
         dispatch=dispatch,
         observer=observer,
-        answering=Answering(GitNotes(source.upstream, source.worker), ledger, now, describe),
+        answering=Answering(GitNotes(source.upstream, source.worker), ledger, clock, describe),
         emit=emit,
         resync=settings.resync,
     )

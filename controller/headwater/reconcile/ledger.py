@@ -24,7 +24,7 @@ _VALUES = TypeAdapter(dict[str, tuple[str, datetime]])
 _NUMBERS = TypeAdapter(dict[str, int])
 _INTENTS = TypeAdapter(dict[str, dict[str, str]])
 INTENTS, ENDED, FRESH = "intents", "ended", "fresh"
-SKEW = timedelta(seconds=60)
+SKEW = timedelta(seconds=5)
 """How far a cloud's clock may be behind ours."""
 
 
@@ -61,6 +61,13 @@ class Ledger:
             case _:
                 self._documents[key] = document
 
+    @property
+    def newest(self) -> datetime | None:
+        """The latest time that was noted down."""
+        runs = (time for run in self.runs.values() for time in (run.started, run.ended))
+        records = (record.since for record in self.records.values())
+        return max((time for time in (*runs, *records) if time), default=None)
+
     def set_record(self, machine: MachineId, record: Record) -> None:
         if self.records.get(machine) != record:
             self.set_note(f"{FRESH}/{machine}", None)
@@ -83,13 +90,19 @@ class Ledger:
         """It is there. One that runs, and that nobody has waited for, may serve already."""
         if machine.id in self.records or self.note(f"{FRESH}/{machine.id}") is not None:
             return
-        ordered = self.doubts(machine.key.deployment).get(machine.key)
-        older = ordered and machine.created and machine.created < ordered - SKEW
-        if machine.state is MachineState.PENDING or (ordered and not older):
+        if machine.state is MachineState.PENDING or self._is_ordered(machine):
             self.expect(machine)
         elif machine.is_reachable:
             adopted = Record(machine.key, "", 0, 0, WorkState.SUCCEEDED, now)
             self.set_record(machine.id, adopted)
+
+    def _is_ordered(self, machine: Machine) -> bool:
+        """It is what came of an order that has had no answer yet."""
+        intent = self._intents(machine.key.deployment).get(machine.key.instance)
+        if intent is None or intent["name"] != machine.name:
+            return False
+        first = datetime.fromisoformat(intent.get("first", intent["since"]))
+        return machine.created is None or machine.created >= first - SKEW
 
     def note_told(self, machine: MachineId, name: str, value: str) -> None:
         """A recipe that has not ended was told this value of a referenced input."""
@@ -149,7 +162,9 @@ class Ledger:
         """Durable before a cloud is asked: what was begun, under which name and token."""
         known = self._intents(deployment)
         for order in orders:
-            intent = {"name": order.name, "token": order.token, "since": now.isoformat()}
+            before, since = known.get(order.tags.key.instance, {}), now.isoformat()
+            first = before.get("first", since) if before.get("name") == order.name else since
+            intent = {"name": order.name, "token": order.token, "first": first, "since": since}
             known[order.tags.key.instance] = intent
         self.set_note(f"{INTENTS}/{deployment}", known)
 

@@ -1,6 +1,6 @@
 """Who is there to talk to: keeps lines, leads and hosts files in step with what is observed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from headwater.planning.records import WorkState
 from headwater.planning.seats import Seat, seats
@@ -22,9 +22,12 @@ class Lines:
     """As last told, by deployment."""
 
     def expect(self) -> None:
-        """Machines of before a restart, from the ledger."""
-        for machine, record in self.executor.ledger.records.items():
+        """Machines of before a restart, from the ledger; who has not answered may take its time."""
+        ledger = self.executor.ledger
+        for machine, record in list(ledger.records.items()):
             self._known.setdefault(record.key.deployment, {})[machine] = None
+            if record.state is WorkState.WAITING:
+                ledger.set_record(machine, replace(record, since=self.executor.clock()))
 
     def attend(self, situation: Situation) -> bool:
         """Before a plan is carried out: let go who is gone, hear who is there.

@@ -1,5 +1,6 @@
 """Documents in SQLite, and the outputs beside them: the store of one controller."""
 
+import logging
 import os
 import sqlite3
 from collections.abc import AsyncIterator
@@ -15,6 +16,8 @@ from headwater.store.lock import Holder, announce, held
 from headwater.store.outputs import Outputs
 from headwater.topology.keys import InstanceKey, MachineId
 
+logger = logging.getLogger("headwater.store")
+
 _FILE = "headwater.db"
 _VERSION = 1
 _PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -28,7 +31,7 @@ class SqliteStore:
         self.directory = directory
         self.outputs = Outputs(directory / "logs")
         self.moved_aside: Path | None = None
-        """Where an unreadable database went when a new one was begun; people must be told."""
+        """Where an unreadable database went when a new one was begun; the log says so, too."""
         self._connection: sqlite3.Connection | None = None
         self._holder: Holder | None = None
 
@@ -98,6 +101,7 @@ class SqliteStore:
                 if _code(error) not in _CORRUPT:
                     raise
                 self.moved_aside = _move_aside(path)
+                logger.warning("store.began_anew", extra={"unreadable": str(self.moved_aside)})
                 self._connection = _connected(path)
         return self._connection
 
