@@ -88,8 +88,8 @@ class Answering:
         for status in self._current.values():
             if (status.revision, status.context) not in self._outbox:
                 self._ledger.set_note(_key(status), None)
-        self._revision, self._current = revision, {}
         self._ledger.set_note(NOTE, revision)
+        self._revision, self._current = revision, {}
 
     def heard(self, name: str, status: DeploymentStatus | None) -> None:
         """A deployment's status after a pass; None when it is gone."""

@@ -106,25 +106,24 @@ class Loop:
         await self.clouds.configure(self._known)
         unseen = [cloud for cloud in self._known if self.observer.listing(cloud) is None]
         seen = await self.observer.refresh(unseen) if unseen else set()
-        first = self._last is None
-        # From here on without a pause: no pass sees the revision before its answers are begun.
-        touched = self.reconciler.wanted.update(catalog) | seen
-        touched |= {n for n in self.reconciler.statuses if self.reconciler.wanted.is_removed(n)}
-        self._weigh(snapshot.approvals)
-        self.source.accept(snapshot.revision)
-        ledger.set_note(ACCEPTED, snapshot.revision)
-        self._last = snapshot
+        wanted, first = self.reconciler.wanted, self._last is None
         errors = tuple(str(diagnostic) for diagnostic in catalog.diagnostics)
+        # From here on without a pause: no pass sees the revision before its answers are begun.
+        with wanted.updated(catalog) as touched:
+            touched.update(seen, filter(wanted.is_removed, self.reconciler.statuses))
+            self._weigh(snapshot.approvals)
+            ledger.set_note(ACCEPTED, snapshot.revision)
+            self.answering.begin(snapshot.revision, self._answerable(touched), errors)
+        self.source.accept(snapshot.revision)
+        self._last = snapshot
         self.emit(
             RevisionRead(
                 snapshot.revision, len(catalog.deployments), errors, time.monotonic() - began
             )
         )
-        names = self.reconciler.wanted.names
-        self.answering.begin(snapshot.revision, self._answerable(touched), errors)
         for name in touched | (self._left() if first else set()):
             self.dispatch.add(name, Priority.COMMIT)
-        for name in names - touched:
+        for name in wanted.names - touched:
             self.dispatch.add(name, Priority.RESYNC)
 
     def _left(self) -> set[str]:
@@ -188,7 +187,15 @@ class Loop:
         if self.observer.incomplete(clouds) != before:
             changed |= self.reconciler.wanted.names | self.observer.deployments()
             changed |= self.reconciler.statuses.keys()
-        return changed
+        return changed | self._unsupported()
+
+    def _unsupported(self) -> set[str]:
+        """A cloud that could not tell what it can do is asked again with every listing."""
+        return {
+            name
+            for name, status in self.reconciler.statuses.items()
+            if (stalled := status.condition("Stalled")) and stalled.reason == "Unsupported"
+        }
 
     def _pause(self) -> float:
         """Seconds until the clouds are listed again without being asked."""

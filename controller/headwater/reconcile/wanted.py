@@ -1,6 +1,7 @@
 """What the newest accepted revision asks for, and how it differs from the one before."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from headwater.manifests.resolved import Catalog, ResolvedDeployment
@@ -35,6 +36,16 @@ class Wanted:
                 del self._desired[name]
                 touched.add(name)
         return touched
+
+    @contextmanager
+    def updated(self, catalog: Catalog) -> Iterator[set[str]]:
+        """The same for the block; when it raises, the revision has not been taken over."""
+        previous = self.catalog, dict(self._desired)
+        try:
+            yield self.update(catalog)
+        except BaseException:
+            self.catalog, self._desired = previous
+            raise
 
     def desired(self, name: str) -> Desired | None:
         known = self._desired.get(name)
