@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from libcloud.common.exceptions import BaseHTTPError, RateLimitReachedError
-from libcloud.common.types import InvalidCredsError
+from libcloud.common.types import InvalidCredsError, MalformedResponseError
 
 from headwater.errors import HeadwaterError, QuotaExceeded, Stalled, Throttled, Transient
 
@@ -13,6 +13,7 @@ _SECRET = re.compile(
     r"(?i)\b((?:access|secret|api)?[_-]?(?:key|token|secret|password|signature|authorization))"
     r"(\s*[=:]\s*)\S+"
 )
+_PAGE = re.compile(r"(?i)\s*<(?:!doctype )?html")
 _USER_INFORMATION = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -60,6 +61,8 @@ def classify(error: BaseException, driver: str, where: str) -> HeadwaterError:
     if isinstance(error, HeadwaterError):
         return error
     said = f"{where}: {_presentable(error)}"
+    if isinstance(error, MalformedResponseError) or _PAGE.match(str(error)):
+        return Transient(_no_answer(error, where))
     if isinstance(error, RateLimitReachedError):
         return Throttled(said, max(float(error.retry_after), 1.0))
     if isinstance(error, InvalidCredsError):
@@ -75,6 +78,14 @@ def classify(error: BaseException, driver: str, where: str) -> HeadwaterError:
     )
     consequence = next((consequence for consequence, holds in rules if holds), Transient)
     return consequence(said)
+
+
+def _no_answer(error: BaseException, where: str) -> str:
+    what = "a web page" if _PAGE.search(str(error)) else "something that cannot be read"
+    return (
+        f"{where}: {what} came back instead of an answer of its API: check the address of the"
+        " endpoint and what stands before it (a proxy, a login, a maintenance notice)"
+    )
 
 
 def _has(text: str, words: tuple[str, ...]) -> bool:
