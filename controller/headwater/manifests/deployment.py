@@ -15,7 +15,9 @@ from headwater.manifests.quantities import (
 )
 from headwater.manifests.references import InputValue
 
-Replicas = Annotated[int, Field(ge=0, le=10_000)]
+MOST = 10_000
+"""Machines of one node, and of one deployment."""
+Replicas = Annotated[int, Field(ge=0, le=MOST)]
 
 
 class Timeouts(Model):

@@ -7,7 +7,7 @@ from datetime import date
 
 from headwater.manifests.cloud import Cloud
 from headwater.manifests.component import Size
-from headwater.manifests.deployment import Deployment, Node
+from headwater.manifests.deployment import MOST, Deployment, Node
 from headwater.manifests.image import Image
 from headwater.manifests.index import Defined, Index, Unresolved
 from headwater.manifests.inheritance import Components, FlatComponent
@@ -57,6 +57,7 @@ class Resolution:
                 self._flat[name] = self._components.get(node.component)
         nodes = {name: self._node(name, node) for name, node in spec.nodes.items()}
         self._check_order()
+        self._check_replicas()
         if self.diagnostics:
             return None
         return ResolvedDeployment(
@@ -107,6 +108,12 @@ class Resolution:
             skip=frozenset(node.skip),
             tolerate_failures=node.tolerate_failures,
         )
+
+    def _check_replicas(self) -> None:
+        total = sum(node.replicas for node in self._spec.nodes.values())
+        if total > MOST:
+            words = f"its nodes have {total} replicas together; at most {MOST}"
+            self._refuse(("spec", "nodes"), words, "make it several deployments")
 
     def _clouds(self, name: str, node: Node) -> tuple[tuple[str, int], ...]:
         place = ("spec", "nodes", name)

@@ -314,3 +314,17 @@ def test_a_parser_that_remembers_tells_the_same_as_a_new_one():
         assert compile_catalog(snapshot(files), parser) == compile_catalog(
             snapshot(files), Parser()
         )
+
+
+def test_the_nodes_of_a_deployment_have_a_limit_together():
+    node = '[spec.nodes.{}]\ncomponent = "web"\nreplicas = 6_000\n'
+    text = HEADER.format("Deployment", "more") + 'cloud = "local"\n'
+
+    found = catalog(more=text + node.format("a") + node.format("b"))
+
+    assert told(found) == [
+        (
+            "more/more.toml:7:7: its nodes have 12000 replicas together; at most 10000"
+            " (make it several deployments)"
+        )
+    ]
