@@ -106,8 +106,11 @@ class Daemon:
     def _take_line(self, client: Client, digest: bytes) -> None:
         """The newest line wins. Another version's means that it is our turn to go."""
         self._selector.unregister(client.connection)
+        if len(client.descriptors) != LINE:
+            client.close()
+            return
         self._serving = digest == self._digest.encode()
-        if not (self._serving and len(client.descriptors) == LINE and client.take()):
+        if not (self._serving and client.take()):
             client.close()
             return
         self._drop_line("a newer one has come")

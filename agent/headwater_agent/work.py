@@ -1,7 +1,9 @@
 """The contexts of this machine: which one is wanted, and which step runs.
 
 A step runs once, whatever happens to the daemon: its runner is found again by process id and
-start time. A context that is left for another one keeps its place: wanted again, it goes on.
+start time. A context that is left for another one keeps its place: wanted again, it goes on; one
+that had ended is run again then, unless the other one had the same steps. (A controller that has
+lost its journal counts anew, and asks for what the machine may have left long ago.)
 """
 
 import os
@@ -71,10 +73,16 @@ class Work:
         wanted = self._journal(str(document["id"]))
         wanted.adopt(document)
         if wanted.directory != (self.wanted.directory if self.wanted else ""):
+            if wanted.ended is not None and self._has_other_steps(document):
+                wanted.forget()
             records.write(WANTED, {"id": document["id"]})
             self.wanted, self.id = wanted, str(document["id"])
             self._forget_old_logs()
         self.advance()
+
+    def _has_other_steps(self, document: "dict[str, Any]") -> bool:
+        """What the machine has turned to last is not what `document` asks for."""
+        return self.wanted is not None and self.wanted.document["steps"] != document["steps"]
 
     def stop(self) -> None:
         """Stop what runs; the wanted context ends as aborted. Raises OSError."""

@@ -499,3 +499,31 @@ def test_a_machine_without_python_says_so(tmp_path):
         check=False,
     )
     assert answer.stdout.startswith(b"HEADWATER REFUSED no Python")
+
+
+# A controller that has lost its journal counts contexts anew.
+
+
+def done(line: AgentLine, id: str, script: str, runs: Path) -> list[bytes]:
+    """What has been run on the machine, in order."""
+    line.run(id, script)
+    assert line.ended(id)["succeeded"]
+    return runs.read_bytes().split()
+
+
+def test_what_had_ended_is_run_again_when_something_else_was_run_since(machine):
+    line, runs = machine.attach(), machine.root / "runs"
+    a, b = (f"#!/bin/sh\necho {name} >> {runs}" for name in "ab")
+
+    assert done(line, "a.1", a, runs) == [b"a"]
+    assert done(line, "b.2", b, runs) == [b"a", b"b"]
+    assert done(line, "a.1", a, runs) == [b"a", b"b", b"a"]
+
+
+def test_what_had_ended_is_told_again_when_only_the_same_was_run_since(machine):
+    line, runs = machine.attach(), machine.root / "runs"
+    a = f"#!/bin/sh\necho a >> {runs}"
+
+    assert done(line, "a.1", a, runs) == [b"a"]
+    assert done(line, "a.2", a, runs) == [b"a", b"a"]
+    assert done(line, "a.1", a, runs) == [b"a", b"a"]
