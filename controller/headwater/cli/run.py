@@ -83,8 +83,10 @@ async def _watch(
                 await loop.drain()
     for task in waiting:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    ended, _ = await asyncio.wait(waiting, timeout=DRAIN)
+    for task in ended:
+        if not task.cancelled():
+            task.result()
     if stopped in done:
         return 0
     if not done:

@@ -87,6 +87,7 @@ class Line:
             try:
                 async with self._standing() as session:
                     delays, told, refusals = _delays(), "", 0
+                    _stop_if_cancelled()
                     await session.over()
             except LoginRefused as error:
                 refusals, reason, delay = refusals + 1, str(error), self._terms.login_delay
@@ -223,6 +224,13 @@ class Line:
             "instance": str(self.target.key),
             "reason": reason,
         }
+
+
+def _stop_if_cancelled() -> None:
+    """Also where a library has lost it: before Python 3.12, what `wait_for` awaits may."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _close(connection: asyncssh.SSHClientConnection) -> None:
