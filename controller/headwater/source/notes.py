@@ -168,7 +168,9 @@ def _note(repository: pygit2.Repository, revision: str, reference: str) -> str:
 
 
 def _line(status: CommitStatus) -> str:
-    return f"{status.state} - {' '.join(status.description.split())}"
+    """One line of text: a recipe's own words may hold anything, and a note no NUL."""
+    said = "".join(c if c.isprintable() else " " for c in status.description)
+    return f"{status.state} - {' '.join(said.split())}"
 
 
 def _parse(note: str) -> dict[str, str]:
