@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
+from headwater.errors import Transient
 from headwater.reconcile.ports import Conversation
 from headwater.topology.context import Context, Host, Target
 from headwater.topology.keys import InstanceKey, MachineId
@@ -185,7 +186,12 @@ class FakeMachines:
         self._tell(ended)
 
     def _tell(self, event: Connected | LineLost | LineRefused | StepStarted | Ended) -> None:
-        self._speaker().on_event(event)
+        """What cannot be kept ends the line, and is told again on the next one."""
+        try:
+            self._speaker().on_event(event)
+        except Transient:
+            self._connected.discard(event.machine)
+            asyncio.get_running_loop().call_later(1.0, self._turn, event.machine)
 
     def _speaker(self) -> Conversation:
         assert self.conversation is not None

@@ -1,0 +1,224 @@
+"""Machines that are reached over lines that drop, stall and refuse; their agents outlive them."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
+from faults.weather import Fault, Weather
+from headwater.reconcile.ports import Conversation
+from headwater.topology.context import Context, Host, Target
+from headwater.topology.keys import MachineId
+from headwater.topology.progress import (
+    Connected,
+    Ended,
+    LineLost,
+    LineRefused,
+    MachineEvent,
+    StepStarted,
+)
+
+FAILING = "exit 7"
+KEY_FILE = PurePath("login")
+REDIAL = 10.0
+
+
+class Agent:
+    """On one machine: runs each context once, journals it, and tells whoever has the line."""
+
+    def __init__(
+        self, machine: MachineId, weather: Weather, begins: Callable[[MachineId], None]
+    ) -> None:
+        """`begins` is called before a context is begun."""
+        self.machine = machine
+        self._begins = begins
+        self.journal: dict[str, Ended] = {}
+        self.begun: list[str] = []
+        """Work digests, in the order in which they were begun."""
+        self.tell: Callable[[MachineEvent], bool] | None = None
+        """False where nobody heard."""
+        self.refused = False
+        """It could not be talked to for certain: nobody can know what it does."""
+        self.heard: dict[str, float] = {}
+        """When a controller was last told of each end."""
+        self._weather = weather
+        self._wanted: Context | None = None
+        self._running: tuple[Context, asyncio.TimerHandle] | None = None
+
+    @property
+    def runs(self) -> bool:
+        return self._running is not None
+
+    @property
+    def serves(self) -> str:
+        """The digest of the work that was done last and well, as some controller has heard."""
+        last = next(reversed(self.journal.values()), None)
+        idle = not (self.runs or self.refused)
+        known = last and last.succeeded and last.context in self.heard
+        return _digest(last.context) if last and known and idle else ""
+
+    @property
+    def last(self) -> str:
+        """The digest of the work that was begun last; empty while there is none."""
+        return self.begun[-1] if self.begun else ""
+
+    def want(self, context: Context) -> None:
+        """Turn to this context at the end of what runs."""
+        self._wanted = context
+        if self.last != _digest(context.id):
+            self.journal.pop(context.id, None)  # Something else has been run since.
+        if ended := self.journal.get(context.id):
+            self._say(ended)
+        elif self._running is None:
+            self._begins(self.machine)
+            self._begin(context)
+        elif self._running[0].id == context.id:
+            self._say(StepStarted(self.machine, context.id, 0, "deploy"))
+
+    def stop(self, reason: str = "aborted") -> None:
+        if self._running is not None:
+            self._running[1].cancel()
+            self._finish(self._running[0], reason)
+
+    def _begin(self, context: Context) -> None:
+        self._weather.tell(f"agent of {self.machine} begins {context.id}")
+        self.begun.append(_digest(context.id))
+        seconds = self._weather.dice.choice([0.1, 3.0, 40.0])
+        timer = asyncio.get_running_loop().call_later(seconds, self._finish, context, "")
+        self._running = (context, timer)
+        self._say(StepStarted(self.machine, context.id, 0, "deploy"))
+
+    def _finish(self, context: Context, reason: str) -> None:
+        fails = any(FAILING in step.script for step in context.steps)
+        ended = Ended(
+            self.machine,
+            context.id,
+            succeeded=not (fails or reason),
+            step="deploy",
+            exit_code=None if reason else 7 * fails,
+            reason=reason or "exit" * fails,
+        )
+        self._weather.tell(f"agent of {self.machine} ends {context.id} {ended.reason}")
+        self._running = None
+        self.journal[context.id] = ended
+        if self._wanted is None or self._wanted.id == context.id:
+            self._say(ended)
+        elif self._wanted.id not in self.journal:
+            self._begin(self._wanted)
+
+    def _say(self, event: MachineEvent) -> None:
+        if self.tell is not None and self.tell(event) and isinstance(event, Ended):
+            self.heard[event.context] = asyncio.get_running_loop().time()
+
+
+def _digest(context: str) -> str:
+    return context.partition(".")[0]
+
+
+@dataclass(eq=False)
+class _Line:
+    target: Target
+    context: Context
+    stands: bool = False
+    refused: bool = False
+    """It is tried again for another context only."""
+    stalls: bool = False
+
+
+@dataclass
+class SimulatedMachines:
+    """Satisfies the Machines port, for one controller; `agents` outlive it."""
+
+    agents: dict[MachineId, Agent]
+    begins: Callable[[MachineId], None]
+    is_up: Callable[[MachineId], bool]
+    weather: Weather
+    conversation: Conversation | None = None
+    public_key: str = "ssh-ed25519 AAAAlogin"
+    private_key_file: PurePath = KEY_FILE
+    lines: dict[MachineId, _Line] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    def contextualise(self, target: Target, context: Context) -> None:
+        line = self.lines.get(target.machine)
+        if line is not None and line.refused and line.context.id != context.id:
+            line = None
+        if line is None:
+            self.lines[target.machine] = line = _Line(target, context)
+            self._dial(line, 0.2)
+        line.target, line.context = target, context
+        if line.stands:
+            self._agent(line).want(context)
+
+    def tell_hosts(self, deployment: str, hosts: Sequence[Host]) -> None:
+        """Hosts files are no part of this world."""
+
+    def stop_steps(self, machine: MachineId, reason: str) -> None:
+        del reason
+        line = self.lines.get(machine)
+        if line is not None and line.stands:
+            self._agent(line).stop()
+
+    def forget(self, machine: MachineId) -> None:
+        if line := self.lines.pop(machine, None):
+            self._hang_up(line)
+
+    def drop(self, machine: MachineId) -> None:
+        """The line breaks, and another attempt follows by itself."""
+        line = self.lines.get(machine)
+        if line is not None and line.stands:
+            self._hang_up(line)
+            self._say(line, LineLost(machine, "connection reset by peer"))
+            self._dial(line, REDIAL)
+
+    def kill(self) -> None:
+        """The controller is no more."""
+        for machine in list(self.lines):
+            self.forget(machine)
+
+    def _dial(self, line: _Line, after: float) -> None:
+        asyncio.get_running_loop().call_later(after, self._connect, line)
+
+    def _connect(self, line: _Line) -> None:
+        machine = line.target.machine
+        if self.lines.get(machine) is not line or line.stands:
+            return
+        if not self.is_up(machine) or self.weather.strikes(Fault.LINE_UNREACHABLE):
+            self._say(line, LineLost(machine, "no route to host"))
+            self._dial(line, REDIAL)
+        elif self.weather.strikes(Fault.LINE_REFUSED):
+            line.refused = self._agent(line).refused = True
+            self._say(line, LineRefused(machine, "another host key"))
+        else:
+            line.stands, line.stalls = True, self.weather.strikes(Fault.LINE_STALLED)
+            agent = self._agent(line)
+            agent.tell = lambda event: self._say(line, event)
+            self._say(line, Connected(machine))
+            agent.want(line.context)
+            agent.refused = False
+            if line.stalls:
+                asyncio.get_running_loop().call_later(60.0, self._give_up, line)
+
+    def _give_up(self, line: _Line) -> None:
+        """Nothing was heard for too long."""
+        line.stalls = False
+        if self.lines.get(line.target.machine) is line:
+            self.drop(line.target.machine)
+
+    def _hang_up(self, line: _Line) -> None:
+        if line.stands:
+            line.stands = False
+            self._agent(line).tell = None
+
+    def _agent(self, line: _Line) -> Agent:
+        machine = line.target.machine
+        return self.agents.setdefault(machine, Agent(machine, self.weather, self.begins))
+
+    def _say(self, line: _Line, event: MachineEvent) -> bool:
+        if self.lines.get(line.target.machine) is not line or line.stalls:
+            return False
+        if self.conversation is not None:
+            self.conversation.on_event(event)
+        return True
