@@ -32,6 +32,19 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class Task:
+    """Work beside the contextualisation: a hook, or the report. The agent runs each id once."""
+
+    id: str
+    steps: tuple[Step, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+    timeout: float = 300.0
+    """Seconds for all steps together."""
+    collects: bool = False
+    """What lies in the report directory afterwards is sent, whatever became of the steps."""
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """A line of the deployment's hosts file: `address fqdn name`."""
 

@@ -66,7 +66,35 @@ class Output:
     content: bytes
 
 
-MachineEvent = Connected | LineLost | LineRefused | StepStarted | Ended | Output
+@dataclass(frozen=True, slots=True)
+class TaskEnded:
+    """A task has ended; its report, where it collects one, has been told before."""
+
+    machine: MachineId
+    task: str
+    succeeded: bool
+    step: str = ""
+    """The step that failed, or the last one."""
+    exit_code: int | None = None
+    reason: str = ""
+    """As of a context; `uncollected` where the report could not be made."""
+    words: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPiece:
+    """Bytes of the gzipped tar of a task's report directory, from `offset` on."""
+
+    machine: MachineId
+    task: str
+    offset: int
+    content: bytes
+
+
+MachineEvent = (
+    Connected | LineLost | LineRefused | StepStarted | Ended | Output | TaskEnded | ReportPiece
+)
 
 
 class Verb(Enum):
