@@ -10,7 +10,7 @@ from headwater.manifests.resolved import ResolvedCloud
 from headwater.manifests.snapshot import Snapshot
 from headwater.planning.events import Event
 from headwater.planning.status import CommitStatus
-from headwater.topology.context import Context, Host, Target
+from headwater.topology.context import Context, Host, Target, Task
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Capabilities, CreateOrder, Listing, Machine
 from headwater.topology.progress import MachineEvent, Reply, Request
@@ -84,8 +84,19 @@ class Machines(Protocol):
     def tell_hosts(self, deployment: str, hosts: Sequence[Host]) -> None:
         """The hosts file of every machine of the deployment, now and on later lines."""
 
+    def run_task(self, machine: MachineId, task: Task) -> None:
+        """Have the agent run the task, once; needs the line that `contextualise` makes.
+
+        Returns at once. Tasks run in order, before the next step of the context. It is asked for
+        on every new line until its end has been heard, or the machine is forgotten; called again,
+        the agent tells its end again.
+        """
+
     def stop_steps(self, machine: MachineId, reason: str) -> None:
-        """Stop what runs there: SIGTERM, SIGKILL after 5 s; the context ends as `aborted`."""
+        """Stop what runs there: SIGTERM, SIGKILL after 5 s; the context ends as `aborted`.
+
+        So do tasks, but none that collects.
+        """
 
     def forget(self, machine: MachineId) -> None:
         """Close the line; the machine is not ours to talk to any more."""
@@ -104,7 +115,10 @@ class Conversation(Protocol):
         """
 
     def output_offset(self, machine: MachineId, context: str) -> int:
-        """How much of the context's output is already kept."""
+        """How much of the output of the context, or of the task, is already kept."""
+
+    def report_offset(self, machine: MachineId, task: str) -> int:
+        """How much of the task's report is already kept."""
 
 
 class Answers(Protocol):
