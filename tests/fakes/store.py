@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from headwater.errors import Stalled
 from headwater.topology.keys import InstanceKey, MachineId
+from headwater.topology.reports import ReportPlace
 
 
 class Disk:
@@ -13,6 +14,8 @@ class Disk:
     def __init__(self) -> None:
         self.documents: dict[str, str] = {}
         self.outputs: dict[tuple[InstanceKey, MachineId, str], tuple[int, bytes]] = {}
+        self.reports: dict[ReportPlace, bytes] = {}
+        self.whole: set[ReportPlace] = set()
         self.holder: int | None = None
 
 

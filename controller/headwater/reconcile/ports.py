@@ -86,16 +86,17 @@ class Machines(Protocol):
         """The hosts file of every machine of the deployment, now and on later lines."""
 
     def run_task(self, machine: MachineId, task: Task) -> None:
-        """Have the machine's agent run the task, once per id; in order, one at a time.
+        """Have the agent run the task, once; needs the line that `contextualise` makes.
 
-        Needs the line that `contextualise` keeps. Returns at once; it is told again on each new
-        line until its end was heard. Again with the same id: its end is told again.
+        Returns at once. Tasks run in order, before the next step of the context. It is asked for
+        on every new line until its end has been heard, or the machine is forgotten; called again,
+        the agent tells its end again.
         """
 
     def stop_steps(self, machine: MachineId, reason: str) -> None:
         """Stop what runs there: SIGTERM, SIGKILL after 5 s; the context ends as `aborted`.
 
-        A task that collects goes on.
+        So do tasks, but none that collects.
         """
 
     def forget(self, machine: MachineId) -> None:
@@ -115,10 +116,10 @@ class Conversation(Protocol):
         """
 
     def output_offset(self, machine: MachineId, context: str) -> int:
-        """How much of the context's (or task's) output is already kept."""
+        """How much of the output of the context, or of the task, is already kept."""
 
     def report_offset(self, machine: MachineId, task: str) -> int:
-        """How much of the task's report is already kept; its pieces come before its end."""
+        """How much of the task's report is already kept."""
 
 
 class Answers(Protocol):
