@@ -84,10 +84,11 @@ class House:
         approves: bool = False,
         clock: Callable[[], datetime] | None = None,
         machines: FakeMachines | None = None,
+        store: CountingStore | None = None,
     ) -> None:
         self.clouds = clouds or FakeClouds()
         self.machines = machines or FakeMachines(agents, prompt=prompt)
-        self.store = CountingStore(disk)
+        self.store = store or CountingStore(disk)
         self.reports = MemoryReports(self.store.disk)
         self.clock = Clock()
         if isinstance(self.clouds, FakeClouds):

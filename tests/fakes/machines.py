@@ -84,6 +84,8 @@ class FakeMachines:
         self.failing: dict[InstanceKey, str] = {}
         self.refusing: dict[InstanceKey, str] = {}
         self.scripts: dict[str, Script] = {}
+        self.asked: list[tuple[InstanceKey, Task]] = []
+        """Every task that was asked for over a line, in order."""
         self.outcomes: dict[InstanceKey, Outcome] = {}
         self._runners: dict[MachineId, TaskRunner] = {}
         self._connected: set[MachineId] = set()
@@ -101,6 +103,7 @@ class FakeMachines:
     def run_task(self, machine: MachineId, task: Task) -> None:
         self.calls += 1
         if machine in self.lines:
+            self.asked.append((self.lines[machine][0].key, task))
             self._runner(machine).waiting[task.id] = task
             if machine in self._connected and task.id in self._runner(machine).journal.ended:
                 self._runner(machine).tell_end(self._speaker(), task)

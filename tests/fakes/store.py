@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from headwater.errors import Stalled
 from headwater.topology.keys import InstanceKey, MachineId
-from headwater.topology.reports import ReportPlace
+
+if TYPE_CHECKING:
+    from headwater.topology.reports import ReportPlace
 
 
 class Disk:

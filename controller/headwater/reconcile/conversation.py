@@ -47,7 +47,7 @@ class Conversation:
 
     def on_event(self, event: MachineEvent) -> None:
         record = self.ledger.records.get(event.machine)
-        if record is None or isinstance(event, TaskEnded | ReportPiece):
+        if record is None:
             return
         match event:
             case Output(machine, context, offset, content):

@@ -65,8 +65,7 @@ class Executor:
             if isinstance(action, Contextualise):
                 self._contextualise(action, run)
                 outcomes.append(Outcome(action))
-        for task in plan.tasks:
-            self.tasks.ask(task, run)
+        self.tasks.ask(plan.tasks, run)
         for outcome in outcomes:
             self._tell(outcome, time.monotonic() - began)
         return outcomes

@@ -182,7 +182,7 @@ def _next(situation: Situation, done: Plan, rest: Plan, errors: list[HeadwaterEr
         throttled = [error for error in errors if isinstance(error, Throttled)]
         again = max((error.retry_after for error in throttled), default=None)
         return Next("failed", again, failed=again is None)
-    if done.actions and rest.actions:
+    if rest.tasks or (done.actions and rest.actions):
         return Next("changed", 0.0)
     if situation.limbo:
         return Next("waiting", LIMBO_DELAY)

@@ -1,6 +1,6 @@
 """What machines are asked beside their contextualisation: kept, asked, and heard of."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -44,37 +44,46 @@ class Tasks:
     """Machines that were given a line since this process began."""
     _sent: set[tuple[MachineId, str]] = field(default_factory=set)
 
-    def ask(self, action: RunTask, run: Run) -> None:
-        """Keep it, then send it: after a kill in between it is sent again."""
-        machine = action.machine
+    def ask(self, actions: Iterable[RunTask], run: Run) -> None:
+        """Keep what a machine is to do, all of it at once, then send it.
+
+        After a kill in between it is sent again; before, all of it is due again.
+        """
+        by_machine: dict[MachineId, list[RunTask]] = {}
+        for action in actions:
+            by_machine.setdefault(action.machine.id, []).append(action)
+        for mine in by_machine.values():
+            self._ask(mine[0].machine, mine, run)
+
+    def _ask(self, machine: Machine, actions: Sequence[RunTask], run: Run) -> None:
         record = self.ledger.records[machine.id]
         known = self.ledger.tasks.get(machine.id, MachineTasks(machine.key))
-        kept = [t for t in known.asked if not t.has_ended or f"_{record.context}_" in t.id]
-        last = known.asked[-1:] if known.asked and known.asked[-1] not in kept else ()
-        asked = TaskRecord(
+        new = tuple(self._record(action, run) for action in actions)
+        told = max(known.told, *(action.told for action in actions))
+        asked = (*_kept(known, record), *new)
+        self.ledger.set_tasks(machine.id, MachineTasks(machine.key, asked, told))
+        if record.state in RUNNING and any(action.leaves for action in actions):
+            self.machines.stop_steps(machine.id, "the instance goes")
+        for task in new:
+            self._send(machine, record, task)
+
+    def _record(self, action: RunTask, run: Run) -> TaskRecord:
+        reports = action.kind is RecipeKind.REPORT
+        return TaskRecord(
             id=action.id,
             kind=action.kind,
             since=self.clock(),
             run=run.number,
-            file=self._file(machine.key, run) if action.kind is RecipeKind.REPORT else "",
+            file=self._file(action.key, run) if reports else "",
             instances=action.instances,
             change=action.change,
         )
-        told = max(action.told, known.told)
-        self.ledger.set_tasks(machine.id, MachineTasks(machine.key, (*kept, *last, asked), told))
-        if action.leaves and record.state in RUNNING:
-            self.machines.stop_steps(machine.id, "the instance goes")
-        self._send(machine, record, asked)
 
     def _file(self, key: InstanceKey, run: Run) -> str:
         """A name that no other report of the run has: times are told in seconds."""
         taken = {view.file for view in self.reports.views(key.deployment) if view.run == run.number}
-        taken |= {
-            task.file
-            for tasks in self.ledger.tasks.values()
-            if tasks.key == key
-            for task in tasks.asked
-        }
+        for tasks in self.ledger.tasks.values():
+            taken |= {task.file for task in tasks.asked} if tasks.key == key else set()
         at = self.clock()
         while (name := report_name(key, at)) in taken:
             at += timedelta(seconds=1)
@@ -126,6 +135,13 @@ class Tasks:
             live=self.memory.live(name),
             replaces=self.memory.replaces(name),
         )
+
+
+def _kept(known: MachineTasks, record: Record) -> tuple[TaskRecord, ...]:
+    """What is open, what belongs to the present context, and what was asked last."""
+    mine = f"_{record.context}_"
+    last = known.asked[-1:]
+    return tuple(t for t in known.asked if not t.has_ended or mine in t.id or t in last)
 
 
 def target(machine: Machine, user: str) -> Target | None:
