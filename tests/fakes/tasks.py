@@ -111,7 +111,6 @@ class TaskRunner:
             ended = TaskEnded(
                 self.machine, task.id, succeeded=False, reason="uncollected", words=TOLD_BEFORE
             )
-        from_here = conversation.output_offset(self.machine, task.id)
         printed = self.journal.printed.get(task.id, b"")
         told: list[MachineEvent] = [
             Output(self.machine, task.id, *piece)

@@ -11,7 +11,6 @@ from headwater.planning.asking import GRACE
 from headwater.planning.events import RunEnded, TaskFinished
 from headwater.planning.status import Phase
 from headwater.topology.context import Task
-from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import MachineState
 from headwater.topology.progress import ReportPiece, TaskEnded
 
@@ -130,9 +129,7 @@ async def test_a_changed_report_recipe_runs_nothing_again(house):
 
 async def test_a_failed_run_is_at_rest_after_the_reports_of_all(house):
     house.machines.failing[key("web.2")] = "boom"
-    house.machines.outcomes = {
-        key(f"web.{n}"): Outcome(report=LEFT, held=True) for n in (1, 2, 3)
-    }
+    house.machines.outcomes = {key(f"web.{n}"): Outcome(report=LEFT, held=True) for n in (1, 2, 3)}
     house.machines.silent.add(key("web.3"))
     await house.want(deployment(node("web", 3, hooks=REPORT)))
     await house.rest()
