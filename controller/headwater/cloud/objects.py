@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from libcloud.common.types import InvalidCredsError, LibcloudError
 from libcloud.storage.providers import DRIVERS, get_driver
-from libcloud.storage.types import ContainerDoesNotExistError, ObjectDoesNotExistError
+from libcloud.storage.types import ObjectDoesNotExistError
 
 from headwater.cloud.faults import classify
 from headwater.errors import Refused, Stalled, Transient
@@ -106,11 +107,14 @@ class ObjectStore:
         return call(self._own.driver)
 
     def _opened(self, driver: Any) -> Any:
-        """The container, made where it is missing."""
+        """Never made: a name that is mistyped would be a place where nobody looks."""
         try:
             return driver.get_container(self._container)
-        except ContainerDoesNotExistError:
-            return driver.create_container(self._container)
+        except InvalidCredsError:
+            raise
+        except LibcloudError as e:  # As some drivers tell a 404, or a 403, of a HEAD.
+            words = f"there is no container {self._container!r}, or no right to it: make it first"
+            raise Stalled(words) from e
 
     def _full(self, name: str) -> str:
         if not _is_plain(name):
