@@ -133,19 +133,25 @@ class Work:
         return self._tasks + ([self.wanted] if self.wanted is not None else [])
 
     def _advance(self) -> None:
-        """Start the next step of what comes first, or record its end."""
+        """Start the next step of what comes first, and record the end of all that has ended."""
         for journal in self._queue():
             try:
-                while self._running.active is None and _goes_on(journal):
-                    ahead = next_of(journal)
-                    if ahead is None:
-                        journal.drop_draft()
-                        journal.record_end(end_of(journal))
-                    else:
-                        self._running.begin(journal, ahead)
+                self._advance_one(journal)
             except OSError as error:
                 journal.trouble = str(error)
         self._tasks = [task for task in self._tasks if _goes_on(task)]
+
+    def _advance_one(self, journal: Journal) -> None:
+        """Raises OSError."""
+        while _goes_on(journal):
+            ahead = next_of(journal)
+            if ahead is None:
+                journal.drop_draft()
+                journal.record_end(end_of(journal))
+            elif self._running.active is None:
+                self._running.begin(journal, ahead)
+            else:
+                return
 
     def _has_other_steps(self, document: "dict[str, Any]") -> bool:
         """What the machine has turned to last is not what `document` asks for."""
@@ -156,11 +162,14 @@ class Work:
         for kind in (CONTEXTS, TASKS):
             for name in os.listdir(kind):
                 journal = Journal(kind + "/" + name)
-                if self._running.active is None and journal.ended is None:
-                    self._follow_steps(journal)
+                try:
+                    if self._running.active is None and journal.ended is None:
+                        self._follow_steps(journal)
+                except OSError:
+                    continue  # damaged: that is told when it is asked for
         tasks = _tasks()
         self._count = tasks[-1][0] if tasks else 0
-        self._tasks = [task for _, task in tasks if task.ended is None]
+        self._tasks = [task for _, task in tasks]
         found = records.read(WANTED)
         if found is not None:
             self.id = str(found["id"])
@@ -206,12 +215,14 @@ def _goes_on(journal: Journal) -> bool:
 
 def _tasks() -> "list[tuple[int, Journal]]":
     """All that are known, by their number, in the order in which they came. Raises OSError."""
-    found = [Journal(TASKS + "/" + name) for name in os.listdir(TASKS)]
     numbered = []
-    for journal in found:
-        document: "Any" = records.read(journal.directory + "/document.json")
-        if document is not None:  # else it was about to be taken
-            numbered.append((int(document["number"]), journal))
+    for name in os.listdir(TASKS):
+        journal = Journal(TASKS + "/" + name)
+        try:
+            document: "Any" = journal.document
+        except OSError:
+            continue  # it was about to be taken, or is damaged
+        numbered.append((int(document["number"]), journal))
     return sorted(numbered, key=lambda pair: pair[0])
 
 

@@ -62,7 +62,8 @@ class FakeMachines:
     - `failing[key]`: their deploy exits with 7 and says this.
     - `refusing[key]`: their line is refused with this.
     - `scripts[node]`: runs as the recipe of the node's instances; it may ask and wait.
-    - `outcomes[key]`: what becomes of the instance's tasks; else they succeed and leave nothing.
+    - `outcomes[key]`: what becomes of the instance's tasks, or of the task of this id; else they
+      succeed and leave nothing.
 
     Agents move when `work` is called, or by themselves where `prompt` is true.
     """
@@ -86,7 +87,7 @@ class FakeMachines:
         self.scripts: dict[str, Script] = {}
         self.asked: list[tuple[InstanceKey, Task]] = []
         """Every task that was asked for over a line, in order."""
-        self.outcomes: dict[InstanceKey, Outcome] = {}
+        self.outcomes: dict[InstanceKey | str, Outcome] = {}
         self._runners: dict[MachineId, TaskRunner] = {}
         self._connected: set[MachineId] = set()
         self._running: dict[MachineId, str] = {}
@@ -148,17 +149,18 @@ class FakeMachines:
     def release_task(self, key: InstanceKey) -> None:
         """A held task ends as its outcome says."""
         for machine, runner in self._runners.items():
-            if self.lines[machine][0].key == key and runner.running is not None:
+            if self.lines[machine][0].key == key and runner.journal.running is not None:
                 runner.finish(self._speaker())
                 self._hurry(machine)
 
     def break_line(self, machine: MachineId, reason: str = "connection reset") -> None:
         self._connected.discard(machine)
         self._tell(LineLost(machine, reason))
+        self._hurry(machine)
 
     def reboot(self, machine: MachineId) -> None:
         """What ran there was interrupted, and its agent says so."""
-        if self._runner(machine).running is not None:
+        if self._runner(machine).journal.running is not None:
             self._runner(machine).finish(self._speaker(), "interrupted")
         else:
             context = self._running[machine]
@@ -187,7 +189,7 @@ class FakeMachines:
             if ended is not None:
                 self._tell(ended)
             runner.tell_ends(self._speaker())
-        if busy or runner.running is not None:
+        if busy or runner.journal.running is not None:
             return new
         if self._begin_task(target):
             return True
@@ -198,9 +200,13 @@ class FakeMachines:
     def _begin_task(self, target: Target) -> bool:
         """Before the next step of the context."""
         runner = self._runner(target.machine)
-        if not runner.begin(lambda _: self.outcomes.get(target.key, Outcome())):
+
+        def outcome_of(task: Task) -> Outcome:
+            return self.outcomes.get(task.id, self.outcomes.get(target.key, Outcome()))
+
+        if not runner.begin(self._speaker(), outcome_of):
             return False
-        if runner.running is not None and not runner.running[1].held:
+        if runner.journal.running is not None and not runner.journal.running[1].held:
             runner.finish(self._speaker())
         self._hurry(target.machine)
         return True

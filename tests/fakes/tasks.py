@@ -37,6 +37,7 @@ class TaskJournal:
     ended: dict[str, TaskEnded] = field(default_factory=dict)
     printed: dict[str, bytes] = field(default_factory=dict)
     archives: dict[str, bytes] = field(default_factory=dict)
+    running: tuple[Task, Outcome] | None = None
 
 
 class TaskRunner:
@@ -49,25 +50,26 @@ class TaskRunner:
         self.journal = journal
         self.waiting: dict[str, Task] = {}
         """Asked for by this controller, which has not heard the end."""
-        self.running: tuple[Task, Outcome] | None = None
         self._tell = tell
 
-    def begin(self, outcome_of: Callable[[Task], Outcome]) -> bool:
+    def begin(self, conversation: Conversation, outcome_of: Callable[[Task], Outcome]) -> bool:
         """The next task, where none runs; False where none is to run."""
         task = next((t for t in self.waiting.values() if t.id not in self.journal.ended), None)
-        if task is None or self.running is not None:
+        if task is None or self.journal.running is not None:
             return False
         outcome = outcome_of(task)
-        self.running = (task, outcome)
+        self.journal.running = (task, outcome)
         self.journal.begun.append(task.id)
         self.journal.printed[task.id] = outcome.printed
+        for event in self._output(conversation, task):
+            self._tell(event)
         return True
 
     def finish(self, conversation: Conversation, reason: str = "") -> None:
         """What runs ends, as its outcome says or for this reason."""
-        assert self.running is not None
-        task, outcome = self.running
-        self.running = None
+        assert self.journal.running is not None
+        task, outcome = self.journal.running
+        self.journal.running = None
         reason = reason or ("exit" if outcome.exit_code else "")
         step = task.steps[-1].name if task.steps else ""
         ended = TaskEnded(
@@ -77,7 +79,7 @@ class TaskRunner:
             step=step,
             exit_code=outcome.exit_code if reason in ("exit", "") else None,
             reason="uncollected" if task.collects and outcome.uncollected else reason,
-            words=outcome.uncollected if task.collects else "",
+            words=_words(task, outcome),
         )
         self.journal.ended[task.id] = ended
         if task.collects and not outcome.uncollected:
@@ -86,10 +88,10 @@ class TaskRunner:
 
     def stop(self, conversation: Conversation) -> None:
         """What runs and what waits ends as aborted, but no task that collects."""
-        if self.running is not None and not self.running[0].collects:
+        if self.journal.running is not None and not self.journal.running[0].collects:
             self.finish(conversation, "aborted")
         for task in list(self.waiting.values()):
-            runs = self.running is not None and self.running[0].id == task.id
+            runs = self.journal.running is not None and self.journal.running[0].id == task.id
             if not (runs or task.collects or task.id in self.journal.ended):
                 self.journal.ended[task.id] = TaskEnded(
                     self.machine, task.id, succeeded=False, reason="aborted"
@@ -111,18 +113,25 @@ class TaskRunner:
             ended = TaskEnded(
                 self.machine, task.id, succeeded=False, reason="uncollected", words=TOLD_BEFORE
             )
-        printed = self.journal.printed.get(task.id, b"")
-        told: list[MachineEvent] = [
-            Output(self.machine, task.id, *piece)
-            for piece in _pieces(printed, conversation.output_offset(self.machine, task.id))
-        ]
+        told = self._output(conversation, task)
         told += [
             ReportPiece(self.machine, task.id, *piece) for piece in _pieces(archive or b"", have)
         ]
-        told.append(ended)
-        if all(self._tell(event) for event in told):
+        if all(self._tell(event) for event in [*told, ended]):
             self.waiting.pop(task.id, None)
             self.journal.archives.pop(task.id, None)
+
+    def _output(self, conversation: Conversation, task: Task) -> list[MachineEvent]:
+        """What the controller has not of what was printed."""
+        have = conversation.output_offset(self.machine, task.id)
+        printed = self.journal.printed.get(task.id, b"")
+        return [Output(self.machine, task.id, *piece) for piece in _pieces(printed, have)]
+
+
+def _words(task: Task, outcome: Outcome) -> str:
+    if task.collects and outcome.uncollected:
+        return outcome.uncollected
+    return outcome.printed.decode().rstrip("\n").rpartition("\n")[2] if outcome.exit_code else ""
 
 
 def _pieces(content: bytes, offset: int) -> Iterator[tuple[int, bytes]]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from headwater.errors import Transient
 from headwater.topology.keys import MachineId
 from headwater.topology.progress import MachineEvent, Output, Reply, ReportPiece, Request
 
@@ -20,9 +21,15 @@ class Recorder:
         self.outputs: dict[tuple[MachineId, str], bytes] = {}
         self.reports: dict[tuple[MachineId, str], bytes] = {}
         self.answer: Callable[[Request], Awaitable[Reply]] = _unset
+        self.failures = 0
+        """Of this many events to come, none can be kept."""
         self._changed = asyncio.Event()
 
     def on_event(self, event: MachineEvent) -> None:
+        if self.failures:
+            self.failures -= 1
+            self._changed.set()
+            raise Transient("the disk is full")
         self.events.append(event)
         match event:
             case Output():
