@@ -107,7 +107,7 @@ def test_what_is_no_duration_is_refused(text: str):
 
 def test_an_object_store_for_reports_is_a_table_or_an_address(here: Path):
     (here / "headwater.toml").write_text(
-        'reports = { driver = "s3", container = "ci", credentials = "ci", options = { port = 1 } }\n'
+        '[reports]\ndriver = "s3"\ncontainer = "ci"\ncredentials = "ci"\noptions = { port = 1 }\n'
     )
     table = load({}, environ={}).reports
     address = load({}, environ={"HEADWATER_REPORTS": "s3://bucket/a/b"}).reports
