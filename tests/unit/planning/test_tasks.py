@@ -1,6 +1,7 @@
 """What holds for tasks, whatever the world looks like: they decide nothing, and nothing is lost."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,9 @@ from headwater.planning.tasks import reports_awaited, with_tasks
 from headwater.planning.verdict import assess
 from headwater.topology.context import Step
 from headwater.topology.hooks import NAMES, Hooks
-from headwater.topology.keys import MachineId
+
+if TYPE_CHECKING:
+    from headwater.topology.keys import MachineId
 
 HOOKS = Hooks(
     user="root",
