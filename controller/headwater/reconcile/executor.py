@@ -64,8 +64,9 @@ class Executor:
             if isinstance(action, Contextualise):
                 self._contextualise(action, run)
                 outcomes.append(Outcome(action))
+        seconds = time.monotonic() - began
         for outcome in outcomes:
-            self._tell(outcome, time.monotonic() - began)
+            self.emit(_told(outcome, seconds, plan, run))
         return outcomes
 
     async def _create(
@@ -169,18 +170,20 @@ class Executor:
         )
         self.machines.contextualise(target, context(spec, record))
 
-    def _tell(self, outcome: Outcome, seconds: float) -> None:
-        action = outcome.action
-        self.emit(
-            ActionEnded(
-                deployment=action.key.deployment,
-                instance=action.key.instance,
-                action=type(action).__name__.lower(),
-                reason=action.reason,
-                seconds=seconds,
-                error=str(outcome.error or ""),
-            )
-        )
+
+def _told(outcome: Outcome, seconds: float, plan: Plan, run: Run) -> ActionEnded:
+    action = outcome.action
+    return ActionEnded(
+        deployment=action.key.deployment,
+        instance=action.key.instance,
+        action=type(action).__name__.lower(),
+        reason=action.reason,
+        seconds=seconds,
+        error=str(outcome.error or ""),
+        revision=run.revision,
+        plan=plan.digest,
+        approval=plan.approval,
+    )
 
 
 def _still_serves(outcome: Outcome) -> bool:
