@@ -74,7 +74,7 @@ class Executor:
     ) -> Iterable[Outcome]:
         if not actions:
             return []
-        orders = [self.order(action, run.revision) for action in actions]
+        orders = [self.order(action, run) for action in actions]
         places = Counter(order.spec.cloud for order in orders)
         self.observer.expect_new(places)
         self.ledger.intend(deployment, orders, self.clock())
@@ -107,7 +107,7 @@ class Executor:
         self.observer.created(answer)
         return Outcome(action)
 
-    def order(self, action: Create, revision: str) -> CreateOrder:
+    def order(self, action: Create, run: Run) -> CreateOrder:
         """The same name and token at every attempt, so that a repeated order makes nothing new."""
         key = action.key
         suffix = "" if action.incarnation == 1 else f"-r{action.incarnation}"
@@ -116,7 +116,13 @@ class Executor:
             token=digest([self.installation, str(key), action.incarnation]),
             spec=action.spec.machine,
             tags=Tags(
-                self.installation, key, action.incarnation, action.spec.machine_digest, revision
+                self.installation,
+                key,
+                action.incarnation,
+                action.spec.machine_digest,
+                run.revision,
+                protect=run.protect,
+                orphan=run.orphan,
             ),
             authorized_key=self.machines.public_key,
         )
