@@ -66,8 +66,9 @@ class Executor:
                 self._contextualise(action, run)
                 outcomes.append(Outcome(action))
         self.tasks.ask(plan.tasks, run)
+        seconds = time.monotonic() - began
         for outcome in outcomes:
-            self._tell(outcome, time.monotonic() - began)
+            self.emit(_told(outcome, seconds, plan, run))
         return outcomes
 
     async def _create(
@@ -75,7 +76,7 @@ class Executor:
     ) -> Iterable[Outcome]:
         if not actions:
             return []
-        orders = [self.order(action, run.revision) for action in actions]
+        orders = [self.order(action, run) for action in actions]
         places = Counter(order.spec.cloud for order in orders)
         self.observer.expect_new(places)
         self.tasks.memory.makes(deployment, actions)
@@ -109,7 +110,7 @@ class Executor:
         self.observer.created(answer)
         return Outcome(action)
 
-    def order(self, action: Create, revision: str) -> CreateOrder:
+    def order(self, action: Create, run: Run) -> CreateOrder:
         """The same name and token at every attempt, so that a repeated order makes nothing new."""
         key = action.key
         suffix = "" if action.incarnation == 1 else f"-r{action.incarnation}"
@@ -118,7 +119,13 @@ class Executor:
             token=digest([self.installation, str(key), action.incarnation]),
             spec=action.spec.machine,
             tags=Tags(
-                self.installation, key, action.incarnation, action.spec.machine_digest, revision
+                self.installation,
+                key,
+                action.incarnation,
+                action.spec.machine_digest,
+                run.revision,
+                protect=run.protect,
+                orphan=run.orphan,
             ),
             authorized_key=self.machines.public_key,
         )
@@ -164,18 +171,20 @@ class Executor:
             self.tasks.connected(machine.id)
             self.machines.contextualise(line, context(spec, record))
 
-    def _tell(self, outcome: Outcome, seconds: float) -> None:
-        action = outcome.action
-        self.emit(
-            ActionEnded(
-                deployment=action.key.deployment,
-                instance=action.key.instance,
-                action=type(action).__name__.lower(),
-                reason=action.reason,
-                seconds=seconds,
-                error=str(outcome.error or ""),
-            )
-        )
+
+def _told(outcome: Outcome, seconds: float, plan: Plan, run: Run) -> ActionEnded:
+    action = outcome.action
+    return ActionEnded(
+        deployment=action.key.deployment,
+        instance=action.key.instance,
+        action=type(action).__name__.lower(),
+        reason=action.reason,
+        seconds=seconds,
+        error=str(outcome.error or ""),
+        revision=run.revision,
+        plan=plan.digest,
+        approval=plan.approval,
+    )
 
 
 def _still_serves(outcome: Outcome) -> bool:
