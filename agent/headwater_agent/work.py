@@ -59,6 +59,14 @@ class Work:
         return self.active is not None and self.active.hints < 0
 
     @property
+    def session(self) -> int:
+        """Of the processes of the step that runs; 0 where none does."""
+        if self.active is None:
+            return 0
+        started: "Any" = self.active.journal.started(self.active.position)
+        return int(started["process"]) if started else 0
+
+    @property
     def step(self) -> "tuple[int, str] | None":
         """The step of the wanted context that runs now."""
         if self.active is None or self.wanted is None:

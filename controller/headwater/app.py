@@ -123,7 +123,6 @@ async def _loop(
     """The loop and its world."""
     ledger = Ledger(store)
     clock = SteadyClock(now, _elapsed, ledger.newest)
-    exchange = Exchange(ledger, clock)
     gateway = Gateway(installation(settings), state)
     stack.push_async_callback(gateway.close)
     observer = Observer(gateway, emit)
@@ -147,6 +146,7 @@ async def _loop(
     def settled() -> None:
         loop.check_settled()
 
+    exchange = Exchange(ledger, clock, look_again)
     conversation = Conversation(
         ledger=ledger,
         exchange=exchange,

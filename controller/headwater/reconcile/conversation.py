@@ -8,8 +8,9 @@ from headwater.planning.records import Record, WorkState
 from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.ports import Listener, Store
-from headwater.topology.keys import MachineId
+from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.progress import (
+    Blocked,
     Connected,
     Ended,
     LineLost,
@@ -42,11 +43,12 @@ class Conversation:
         record = self.ledger.records.get(event.machine)
         if record is None:
             return
+        if isinstance(event, Output | Blocked):
+            self._note(event, record.key)
+            return
         match event:
-            case Output(machine, context, offset, content):
-                self.store.append_output(record.key, machine, context, offset, content)
-                return
-            case Connected():
+            case Connected(machine):
+                self.exchange.waits.unblock(machine)
                 changed = replace(record, trouble="")
             case LineLost(_, reason):
                 changed = replace(record, trouble=reason)
@@ -63,6 +65,15 @@ class Conversation:
         if changed != record:
             self.ledger.set_record(event.machine, changed)
             self.look_again(record.key.deployment)
+
+    def _note(self, event: Output | Blocked, key: InstanceKey) -> None:
+        """What tells nothing of how far the machine's work is."""
+        match event:
+            case Output(machine, context, offset, content):
+                self.store.append_output(key, machine, context, offset, content)
+            case Blocked(machine, questions):
+                self.exchange.waits.block(machine, questions)
+                self.look_again(key.deployment)
 
     def _started(self, record: Record, context: str, step: str) -> Record:
         if context != record.context or record.state in {WorkState.SUCCEEDED, WorkState.FAILED}:

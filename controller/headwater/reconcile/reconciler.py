@@ -15,6 +15,7 @@ from headwater.planning.situation import Situation
 from headwater.planning.status import DeploymentStatus
 from headwater.planning.verdict import assess, invalid, rolled_back
 from headwater.reconcile.executor import Executor, Outcome
+from headwater.reconcile.hopes import end_futile
 from headwater.reconcile.lines import Lines
 from headwater.reconcile.publisher import Publisher
 from headwater.reconcile.repetition import Repetition
@@ -74,6 +75,7 @@ class Reconciler:
             situation = self.abort(situation, reason)
         if self.lines.attend(situation):
             situation = self.survey.situation(name, desired, situation.run)
+        end_futile(situation, self.executor.exchange)
         current = decide(situation)
         run = self.safety.remember(situation.run, desired, current)
         situation = self.survey.remember(situation, run)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from headwater.topology.context import Context, Host
 from headwater.topology.keys import MachineId
 from headwater.topology.progress import (
+    Blocked,
     Ended,
     MachineEvent,
     Output,
@@ -18,6 +19,8 @@ from headwater_agent.protocol import ProtocolError
 
 LARGEST = 2**53
 """Numbers that every JSON keeps; it also leaves out what Python's calls NaN and Infinity."""
+LONGEST = 10**9
+"""Seconds; some 30 years."""
 Message = Mapping[str, object]
 
 
@@ -76,8 +79,10 @@ def event(machine: MachineId, message: Message) -> MachineEvent | None:
                 else _number(message, "exit_code"),
                 reason=_text(message, "reason"),
                 words=_text(message, "words"),
-                seconds=_seconds(message),
+                seconds=_seconds(message, "seconds"),
             )
+        case "blocked":
+            return Blocked(machine, _numbers(message, "questions"))
         case _:
             return None
 
@@ -95,6 +100,8 @@ def request(machine: MachineId, message: Message) -> Request:
         value=_text(message, "value"),
         wait=message.get("wait") is True,
         ignore_abort=message.get("ignore_abort") is True,
+        id=id_of(message),
+        patience=None if message.get("patience") is None else _seconds(message, "patience"),
     )
 
 
@@ -117,8 +124,15 @@ def _number(message: Message, name: str) -> int:
     return value
 
 
-def _seconds(message: Message) -> float:
-    value = message.get("seconds")
-    if not isinstance(value, int | float) or not 0 <= value <= LARGEST:
-        raise ProtocolError("ended has no number 'seconds'")
+def _numbers(message: Message, name: str) -> frozenset[int]:
+    values = message.get(name)
+    if not isinstance(values, list):
+        raise ProtocolError(f"{message['kind']} has no list {name!r}")
+    return frozenset(_number({"kind": message["kind"], name: value}, name) for value in values)
+
+
+def _seconds(message: Message, name: str) -> float:
+    value = message.get(name)
+    if not isinstance(value, int | float) or not 0 <= value <= LONGEST:
+        raise ProtocolError(f"{message['kind']} has no number {name!r}")
     return float(value)

@@ -14,7 +14,9 @@ from headwater.manifests.resolved import Literal, Reference
 from headwater.topology.desired import Desired, InstanceSpec
 from headwater.topology.keys import InstanceKey
 
-FACTS = frozenset({"hostname", "instanceId", "state", "id", "nodename", "statecustom"})
+GIVEN = frozenset({"hostname", "instanceId", "state", "id", "nodename"})
+"""Told of every instance by the controller."""
+FACTS = GIVEN | {"statecustom"}
 """Known of every instance without being declared."""
 ALIASES = {"instanceid": "instanceId"}
 VALUE_LIMIT = 65536
@@ -22,8 +24,10 @@ VALUE_LIMIT = 65536
 
 _QUALIFIED = re.compile(r"^(?P<node>[a-z][a-z0-9-]*)(?:\.(?P<index>[0-9]+))?:(?P<name>.+)$")
 
+Source = tuple[InstanceKey, str]
+"""An output or fact of an instance."""
 Lookup = Callable[[InstanceKey, str], str | None]
-"""The value of an output or fact of an instance; None while it is not set."""
+"""Its value; None while it is not set."""
 
 
 class UnknownKey(Exception):
@@ -100,22 +104,23 @@ def _unknown(text: str, asker: InstanceKey, desired: Desired) -> str:
     return f"unknown key '{text}'{hint}"
 
 
-def sources(reference: Reference, desired: Desired) -> Iterator[tuple[InstanceKey, str]]:
+def sources(reference: Reference, desired: Desired) -> Iterator[Source]:
     """The outputs that a reference reads, in the order of indexes."""
     for key in desired.nodes.get(reference.node, ()):
         if reference.index is None or key.index == reference.index:
             yield key, ALIASES.get(reference.output, reference.output)
 
 
-def first_missing(
-    address: InstanceValue, desired: Desired, lookup: Lookup
-) -> tuple[InstanceKey, str] | None:
-    """The first output that must be set before the value is known; None where none is missing."""
+def missing(address: InstanceValue, desired: Desired, lookup: Lookup) -> Iterator[Source]:
+    """The outputs that must be set before the value is known."""
     bound = _bound(address, desired)
-    if not isinstance(bound, Reference):
-        unset = bound is None and read(address, desired, lookup) is None
-        return (address.key, address.name) if unset else None
-    return next((source for source in sources(bound, desired) if lookup(*source) is None), None)
+    if isinstance(bound, Reference):
+        every = list(sources(bound, desired))
+        if not every and bound.index is not None:
+            yield InstanceKey(desired.name, bound.node, bound.index), bound.output
+        yield from (source for source in every if lookup(*source) is None)
+    elif bound is None and lookup(address.key, address.name) is None:
+        yield address.key, address.name
 
 
 def read(address: InstanceValue, desired: Desired, lookup: Lookup) -> str | None:

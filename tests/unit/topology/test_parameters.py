@@ -11,8 +11,8 @@ from headwater.topology.parameters import (
     NodeValue,
     RunValue,
     UnknownKey,
-    first_missing,
     is_writable,
+    missing,
     parse_key,
     read,
     referenced_inputs,
@@ -178,7 +178,7 @@ class TestMissing:
     def missing(
         self, name: str, lookup: Lookup, instance: InstanceKey = WN1
     ) -> tuple[InstanceKey, str] | None:
-        return first_missing(InstanceValue(instance, name), SYSTEM, lookup)
+        return next(missing(InstanceValue(instance, name), SYSTEM, lookup), None)
 
     def test_an_output_lacks_itself(self):
         assert self.missing("queue", NOTHING, CE) == (CE, "queue")
