@@ -2,11 +2,12 @@
 
 The controller is told, and ends what can never be answered. A wrong yes would end a get that
 might have been answered, so whatever may go on by itself is a no: a process that is no waiting
-verb, that moves between two looks, has several threads, a timer, or ears (a socket, a queue of
-events). What cannot be read of a process is a no as well; then the verb's own timeout ends it.
+verb, that moves between two looks, has several threads, a timer, or ears (a socket, a named pipe,
+a terminal, a queue of events). What cannot be read of a process is a no as well; then the verb's own timeout ends it.
 """
 
 import os
+import stat
 import time
 
 from headwater_agent import protocol
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 FIRST, LONGEST = 0.2, 5.0
 """Seconds between looks: a process that works on beside its questions may end unseen."""
-EARS = ("socket:", "anon_inode:")
 PARENT, USER, SYSTEM, THREADS, START = 1, 11, 12, 17, 19
 """Places in `fields_of`; see proc(5), /proc/pid/stat."""
 
@@ -75,15 +75,22 @@ def stillness(session: int, asking: "dict[int, list[int]]") -> "frozenset[tuple[
 
 def _sleeps(pid: int, fields: "list[str]") -> bool:
     """It has nothing to wait for but its children."""
-    directory = "/proc/%d" % pid
     try:
-        with open(directory + "/timers", "rb") as file:
+        with open("/proc/%d/timers" % pid, "rb") as file:
             timers = file.read()
-        files = [os.readlink(directory + "/fd/" + name) for name in os.listdir(directory + "/fd")]
+        directory = "/proc/%d/fd/" % pid
+        deaf = all(_is_deaf(directory + name) for name in os.listdir(directory))
     except OSError:
         return False
-    deaf = not any(name.startswith(EARS) for name in files)
     return fields[0] == "S" and fields[THREADS] == "1" and not timers and deaf
+
+
+def _is_deaf(descriptor: str) -> bool:
+    """Nobody but files, and the children of a shell, can say something there. Raises OSError."""
+    target = os.readlink(descriptor)
+    if target.startswith("pipe:") or target == os.devnull:
+        return True
+    return stat.S_ISREG(os.stat(descriptor).st_mode)
 
 
 def _turns(pid: int) -> str:
