@@ -3,11 +3,10 @@
 The controller is told, and ends what can never be answered. A wrong yes would end a get that
 might have been answered, so whatever may go on by itself is a no: a process that is no waiting
 verb, that moves between two looks, has several threads, a timer, or ears (a socket, a named pipe,
-a terminal, a queue of events). What cannot be read of a process is a no as well; then the verb's own timeout ends it.
+a terminal, a queue of events). So is what cannot be read: then the verb's own timeout ends it.
 """
 
 import os
-import stat
 import time
 
 from headwater_agent import protocol
@@ -90,7 +89,7 @@ def _is_deaf(descriptor: str) -> bool:
     target = os.readlink(descriptor)
     if target.startswith("pipe:") or target == os.devnull:
         return True
-    return stat.S_ISREG(os.stat(descriptor).st_mode)
+    return os.path.isfile(descriptor)
 
 
 def _turns(pid: int) -> str:

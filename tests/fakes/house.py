@@ -92,7 +92,7 @@ class House:
         self.looks: list[str] = []
         self.suspicions = 0
         self.ledger = Ledger(self.store)
-        self.exchange = Exchange(self.ledger, clock or self.clock)
+        self.exchange = Exchange(self.ledger, clock or self.clock, self.look_again)
         self.observer = Observer(self.clouds, self.emit)
         self.observer.expect(self.ledger.known())
         self.executor = Executor(

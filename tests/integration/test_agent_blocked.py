@@ -212,4 +212,4 @@ def test_a_session_that_is_gone_is_not_still(begin):
     session = begin("asks; :", 2)
     asking = session.asking()
     session.end()
-    assert stillness(session.process.pid, asking) == frozenset()
+    eventually(lambda: stillness(session.process.pid, asking) == frozenset())

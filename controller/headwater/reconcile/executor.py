@@ -19,8 +19,8 @@ from headwater.reconcile.ports import Clock, Clouds, Listener, Machines
 from headwater.topology.context import Context, Target
 from headwater.topology.desired import InstanceSpec
 from headwater.topology.digests import digest
-from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import CreateOrder, Machine, Tags
+from headwater.topology.surroundings import Nodes, environment
 
 CALL_DEADLINE = 300.0
 """Seconds for one call of a cloud, batches included."""
@@ -174,7 +174,9 @@ class Executor:
             user=spec.machine.login_user,
             host_key=machine.host_key,
         )
-        self.machines.contextualise(target, context(spec, record))
+        system = self.exchange.system(spec.key.deployment)
+        nodes = system.desired.nodes if system else {}
+        self.machines.contextualise(target, context(spec, record, nodes))
 
 
 def _told(outcome: Outcome, seconds: float, plan: Plan, run: Run) -> ActionEnded:
@@ -203,22 +205,12 @@ def _in_doubt(answer: Machine | Exception) -> bool:
     return isinstance(answer, Transient) and not isinstance(answer, Throttled)
 
 
-def context(spec: InstanceSpec, record: Record) -> Context:
+def context(spec: InstanceSpec, record: Record, nodes: Nodes) -> Context:
     return Context(
         id=record.context,
         steps=spec.work.steps,
-        environment=environment(spec.key),
+        environment=environment(spec, nodes),
         timeout=spec.work.timeout,
         platform=spec.work.platform,
         authorized_keys=spec.work.authorized_keys,
-    )
-
-
-def environment(key: InstanceKey) -> tuple[tuple[str, str], ...]:
-    """What every recipe finds in its environment, besides HEADWATER_HOSTS."""
-    return (
-        ("HEADWATER_DEPLOYMENT", key.deployment),
-        ("HEADWATER_INSTANCE", key.instance),
-        ("HEADWATER_NODE", key.node),
-        ("HEADWATER_INDEX", str(key.index)),
     )
