@@ -15,7 +15,7 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.common import running, say, until
-from e2e.systems import document, resource, site
+from e2e.systems import Table, document, resource, site
 from fakes.builders import NOON, desired, machine, node, record, situation
 from fakes.store import MemoryStore
 from headwater.planning.records import WorkState
@@ -58,18 +58,20 @@ def main() -> None:
 
 def _machines(readers: int, rounds: int, profile: Path | None) -> None:
     medians, worst = [], []
-    with tempfile.TemporaryDirectory(prefix="headwater-benchmark-") as shared:
-        with running(_system(Path(shared), readers, rounds), profile) as controller:
-            for round in range(1, rounds + 1):
-                _all_there(Path(shared), f"waits-{round}", readers)
-                time.sleep(SETTLED)
-                Path(shared, f"go-{round}").touch()
-                woken = _all_there(Path(shared), f"woken-{round}", readers)
-                begun = float(Path(shared, f"set-{round}").read_text())
-                late = [(float(path.read_text()) - begun) * 1000 for path in woken]
-                medians.append(median(late))
-                worst.append(max(late))
-            controller.heard("deployment.settled", deployment="exchange")
+    with (
+        tempfile.TemporaryDirectory(prefix="headwater-benchmark-") as scratch,
+        running(_system(Path(scratch), readers, rounds), profile),
+    ):
+        shared = Path(scratch)
+        for round in range(1, rounds + 1):
+            _all_there(shared, f"waits-{round}", readers)
+            time.sleep(SETTLED)
+            (shared / f"go-{round}").touch()
+            woken = _all_there(shared, f"woken-{round}", readers)
+            begun = float((shared / f"set-{round}").read_text())
+            late = [(float(path.read_text()) - begun) * 1000 for path in woken]
+            medians.append(median(late))
+            worst.append(max(late))
     say(f"parameter set to reader woken, {readers} readers: median", "ms", medians, target=50)
     say(f"parameter set to reader woken, {readers} readers: last", "ms", worst)
 
@@ -84,7 +86,7 @@ def _all_there(shared: Path, name: str, count: int) -> list[Path]:
 
 
 def _system(shared: Path, readers: int, rounds: int) -> dict[str, str]:
-    outputs = {f"v{round}": {} for round in range(1, rounds + 1)}
+    outputs: Table = {f"v{round}": {} for round in range(1, rounds + 1)}
     recipes = {"writer": WRITE, "reader": READ}
     components = [
         resource(

@@ -18,6 +18,8 @@ GIVEN = frozenset({"hostname", "instanceId", "state", "id", "nodename"})
 """Told of every instance by the controller."""
 FACTS = GIVEN | {"statecustom"}
 """Known of every instance without being declared."""
+CPUS = "cpu.nb"
+"""The seed's name for how many the manifest asks for; unknown where it asks for a size by name."""
 ALIASES = {"instanceid": "instanceId"}
 VALUE_LIMIT = 65536
 """Bytes of a value in UTF-8."""
@@ -88,7 +90,8 @@ def _of_instance(text: str, key: InstanceKey, name: str, desired: Desired) -> In
 
 
 def is_readable(spec: InstanceSpec, name: str) -> bool:
-    return name in FACTS or name in ALIASES or name in spec.work.inputs or is_writable(spec, name)
+    known = name in FACTS or name in ALIASES or (name == CPUS and spec.machine.size.cpus)
+    return bool(known) or name in spec.work.inputs or is_writable(spec, name)
 
 
 def is_writable(spec: InstanceSpec, name: str) -> bool:
@@ -139,8 +142,12 @@ def read(address: InstanceValue, desired: Desired, lookup: Lookup) -> str | None
 
 def _bound(address: InstanceValue, desired: Desired) -> object | None:
     spec = desired.instances.get(address.key)
-    if spec is None or address.name not in spec.work.inputs:
+    if spec is None:
         return None
+    if address.name not in spec.work.inputs:
+        cpus = spec.machine.size.cpus
+        given = address.name == CPUS and cpus and not is_writable(spec, CPUS)
+        return Literal(str(cpus)) if given else None
     bound = spec.work.inputs[address.name]
     if bound is None and not is_writable(spec, address.name):
         return Literal("")  # Optional and not bound: nobody will ever set it.
