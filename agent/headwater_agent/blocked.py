@@ -44,12 +44,15 @@ class Blocked:
 
     def look(self) -> None:
         """Two looks that show the same stillness are told, once."""
-        asking = self._questions.by_process
-        session = self._work.session
         self.due = 0.0
-        if not asking or not session:
+        asking = self._questions.by_process
+        try:
+            session = self._work.session
+            still = stillness(session, asking) if session and asking else None
+        except OSError:
+            still = None  # no /proc, or no journal: nothing is known
+        if still is None:
             return
-        still = stillness(session, asking)
         if still and still == self._seen:
             members = {int(process) for process, *_ in still}
             ids = [number for pid in members for number in asking.get(pid, ())]
