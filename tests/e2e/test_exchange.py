@@ -1,7 +1,5 @@
 """Machines that tell each other values, and what becomes of those that wait in vain."""
 
-import time
-
 import pytest
 
 from e2e.program import Program
@@ -40,8 +38,6 @@ echo CLIENT_HOSTNAME PRIME_SERVER_HOSTNAME BACKUP_SERVER_HOSTNAME \\
 An image of the slides' time had no line for its own address in /etc/hosts, as these machines have.
 """
 QUIET = "#!/bin/sh\n"
-FAST = 20.0
-"""Seconds: much less than the 60 that a get waits by itself, on a busy host too."""
 
 
 def start(program: Program, recipes: dict[str, str], **replicas: int) -> None:
@@ -58,11 +54,8 @@ def start(program: Program, recipes: dict[str, str], **replicas: int) -> None:
 
 
 def words(program: Program) -> str:
-    """Why the run failed; well before any get would have given up."""
-    begun = time.monotonic()
-    status = program.until_stalled("pair")
-    assert time.monotonic() - begun < FAST
-    stalled = status.condition("Stalled")
+    """Why the run failed. A get that had given up by itself would say: not set in time."""
+    stalled = program.until_stalled("pair").condition("Stalled")
     return stalled.message if stalled else ""
 
 
