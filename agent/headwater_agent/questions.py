@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable
 
 WRITE_PATIENCE = 1.0
+MOST_DIGITS = 12
 
 
 class Client:
@@ -77,10 +78,12 @@ class Questions:
         self._waiting: "dict[int, Client]" = {}
 
     def ask(self, client: Client, fields: "list[bytes]") -> None:
-        verb, wait, ignore_abort, patience, key, value = [
+        verb, wait, ignore_abort, _, key, value = [
             field.decode("utf-8", "replace") for field in fields
         ]
-        client.deadline = time.monotonic() + float(patience) if patience else None
+        patience = fields[3]  # milliseconds; more digits are as good as for ever
+        if patience.isdigit() and len(patience) <= MOST_DIGITS:
+            client.deadline = time.monotonic() + int(patience) / 1000
         self._count += 1
         client.request = protocol.request(
             id=self._count,

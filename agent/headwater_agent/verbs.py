@@ -160,7 +160,7 @@ class Question:
 
     def _ask(self) -> None:
         left = self._left()
-        patience = b"" if left is None else b"%f" % left
+        patience = b"" if left is None else b"%d" % (1000 * left)
         self._connection = new_socket(AF_UNIX, SOCK_STREAM)
         try:
             self._connection.connect(SOCKET)
