@@ -30,14 +30,19 @@ from headwater.reconcile.publisher import Publisher
 from headwater.reconcile.reconciler import Reconciler
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
+from headwater.reconcile.secrecy import Secrecy
 from headwater.reconcile.steady import SteadyClock
 from headwater.reconcile.steering import Steering
+from headwater.reconcile.supply import Supply
 from headwater.reconcile.survey import Survey
 from headwater.reconcile.wanted import Wanted
 from headwater.remote.lines import Lines as RemoteLines
 from headwater.reporting.answers import describe
 from headwater.reporting.metrics import Metrics
 from headwater.reporting.version import own_version
+from headwater.secrets.age import Age
+from headwater.secrets.seal import FernetSeal
+from headwater.secrets.sources import Sources
 from headwater.settings import Settings
 from headwater.source.address import SshLogin
 from headwater.source.git import GitSource
@@ -123,7 +128,7 @@ async def _loop(
     """The loop and its world."""
     ledger = Ledger(store)
     clock = SteadyClock(now, _elapsed, ledger.newest)
-    exchange = Exchange(ledger, clock)
+    exchange = Exchange(ledger, clock, secrecy=Secrecy(FernetSeal.of(state / "keys")))
     gateway = Gateway(installation(settings), state)
     stack.push_async_callback(gateway.close)
     observer = Observer(gateway, emit)
@@ -172,7 +177,8 @@ async def _loop(
     lines.expect()
     wanted = Wanted()
     safety = Safety(ledger, clock, own_version())
-    survey = Survey(wanted, executor, safety, Rollback(ledger, wanted))
+    supply = Supply(sources(settings), exchange)
+    survey = Survey(wanted, executor, safety, Rollback(ledger, wanted), supply)
     reconciler = Reconciler(survey, lines, Publisher(wanted, executor))
     dispatch = Dispatch(reconciler.reconcile, settled, settings.workers)
     steering = Steering(reconciler, dispatch)
@@ -188,6 +194,11 @@ async def _loop(
         resync=settings.resync,
     )
     return loop, steering
+
+
+def sources(settings: Settings) -> Sources:
+    """Where secrets come from."""
+    return Sources(settings.secrets_directory, Age(settings.age_identity))
 
 
 def _source(settings: Settings, state: Path, ledger: Ledger) -> GitSource:

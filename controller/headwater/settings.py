@@ -66,6 +66,10 @@ class Settings(BaseModel):
     """Host keys of the Git server, for ssh."""
     ssh_key: Path | None = None
     """The private key for the Git server."""
+    secrets: Path | None = None
+    """The directory of secrets and of clouds' credentials; `secrets` in the state directory."""
+    age_identity: Path | None = None
+    """The private key for age-encrypted secrets in the repository."""
     workers: Annotated[int, Field(ge=1, le=256)] = 4
     """Deployments worked on at the same time."""
     resync: Seconds = 10.0
@@ -75,8 +79,12 @@ class Settings(BaseModel):
     timeout: Seconds | None = None
     """End the whole run after this long."""
 
+    @property
+    def secrets_directory(self) -> Path:
+        return (self.secrets or self.state / "secrets").absolute()
 
-_PATHS = ("state", "known_hosts", "ssh_key")
+
+_PATHS = ("state", "known_hosts", "ssh_key", "secrets", "age_identity")
 
 
 def load(

@@ -9,6 +9,7 @@ from fakes.answers import FakeAnswers
 from fakes.builders import CLOUD, NOON, catalog
 from fakes.cloud import FakeClouds
 from fakes.machines import Agents, FakeMachines
+from fakes.secrets import SEAL, FakeSecrets
 from fakes.store import Disk, MemoryStore
 from headwater.manifests.resolved import Catalog, ResolvedDeployment
 from headwater.manifests.snapshot import Snapshot
@@ -30,7 +31,9 @@ from headwater.reconcile.publisher import Publisher
 from headwater.reconcile.reconciler import Next, Reconciler
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
+from headwater.reconcile.secrecy import Secrecy
 from headwater.reconcile.steering import Steering
+from headwater.reconcile.supply import Supply
 from headwater.reconcile.survey import Survey
 from headwater.reconcile.wanted import Wanted
 from headwater.topology.keys import InstanceKey
@@ -80,6 +83,7 @@ class House:
         approves: bool = False,
         clock: Callable[[], datetime] | None = None,
         machines: FakeMachines | None = None,
+        secrets: FakeSecrets | None = None,
     ) -> None:
         self.clouds = clouds or FakeClouds()
         self.machines = machines or FakeMachines(agents, prompt=prompt)
@@ -92,7 +96,8 @@ class House:
         self.looks: list[str] = []
         self.suspicions = 0
         self.ledger = Ledger(self.store)
-        self.exchange = Exchange(self.ledger, clock or self.clock)
+        self.secrets = secrets or FakeSecrets()
+        self.exchange = Exchange(self.ledger, clock or self.clock, secrecy=Secrecy(SEAL))
         self.observer = Observer(self.clouds, self.emit)
         self.observer.expect(self.ledger.known())
         self.executor = Executor(
@@ -109,7 +114,8 @@ class House:
         lines.expect()
         wanted = Wanted()
         safety = Safety(self.ledger, clock or self.clock, "1")
-        survey = Survey(wanted, self.executor, safety, Rollback(self.ledger, wanted))
+        supply = Supply(self.secrets, self.exchange)
+        survey = Survey(wanted, self.executor, safety, Rollback(self.ledger, wanted), supply)
         self.reconciler = Reconciler(survey, lines, Publisher(wanted, self.executor))
         self.dispatch = Dispatch(self.reconciler.reconcile, self.settled, agenda=Agenda(gap=0.0))
         self.steering = Steering(self.reconciler, self.dispatch)
@@ -179,7 +185,7 @@ class House:
 
     def restarted(self) -> "House":
         """The controller was killed, and another one starts on what is left."""
-        return House(self.clouds, self.machines.agents, self.store.disk)
+        return House(self.clouds, self.machines.agents, self.store.disk, secrets=self.secrets)
 
     async def want(
         self, *deployments: ResolvedDeployment, revision: str = "r1", failed: Iterable[str] = ()

@@ -30,7 +30,8 @@ class Guest:
     conversation: Conversation
 
     async def get(self, name: str) -> str:
-        return (await self.ask(Verb.GET, name)).value
+        value = (await self.ask(Verb.GET, name)).value
+        return value if isinstance(value, str) else value.reveal()
 
     async def set(self, name: str, value: str) -> Reply:
         return await self.ask(Verb.SET, name, value)

@@ -1,13 +1,14 @@
 """What machines tell and ask, taken into the ledger. Satisfies `ports.Conversation`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from headwater.planning.events import StepEnded
 from headwater.planning.records import Record, WorkState
 from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.ports import Listener, Store
+from headwater.reconcile.transcript import Transcript
 from headwater.topology.keys import MachineId
 from headwater.topology.progress import (
     Connected,
@@ -37,14 +38,19 @@ class Conversation:
     """Called with a deployment and the reason."""
     renew: Callable[[str], None]
     """Called with a deployment whose abort is taken back."""
+    transcript: Transcript = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.transcript = Transcript(self.store, self.exchange.secrecy)
 
     def on_event(self, event: MachineEvent) -> None:
         record = self.ledger.records.get(event.machine)
         if record is None:
             return
+        event = self.transcript.cleaned(record.key, event)
         match event:
-            case Output(machine, context, offset, content):
-                self.store.append_output(record.key, machine, context, offset, content)
+            case Output():
+                self.transcript.append(record.key, event)
                 return
             case Connected():
                 changed = replace(record, trouble="")
@@ -102,6 +108,7 @@ class Conversation:
 
     async def on_request(self, request: Request) -> Reply:
         key = self.exchange.key_of(request.machine)
+        request = self.transcript.asked(key, request)
         if key is not None and request.verb is Verb.ABORT:
             self.abort(key.deployment, f"{key.instance}: {request.value or '(unspecified)'}")
             return Reply(0)

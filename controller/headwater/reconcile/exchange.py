@@ -4,27 +4,33 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from headwater.manifests.resolved import Reference
+from headwater.manifests.values import WrongValue
 from headwater.planning.status import DeploymentStatus
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.ports import Clock
+from headwater.reconcile.secrecy import Secrecy
 from headwater.topology.desired import Desired
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Machine
 from headwater.topology.parameters import (
-    VALUE_LIMIT,
     Address,
     InstanceValue,
     Lookup,
     NodeValue,
     UnknownKey,
     first_missing,
+    follows,
+    is_secret,
     is_writable,
+    key_to_read,
     parse_key,
     read,
     referenced_inputs,
+    secret_of,
+    type_of,
 )
 from headwater.topology.progress import Reply, Request, Verb
+from headwater.topology.secrets import Sealed, SecretValue, Value
 
 ABORTED = 8
 REFUSED = 7
@@ -47,9 +53,10 @@ class System:
 class Exchange:
     """Values live with the machine that set them, and vanish with it."""
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, *, secrecy: Secrecy | None = None) -> None:
         self._ledger = ledger
         self._clock = clock
+        self.secrecy = secrecy or Secrecy()
         self._systems: dict[str, System] = {}
         self._keys: dict[MachineId, InstanceKey] = {}
         self._facts: dict[MachineId, dict[str, str]] = {}
@@ -63,7 +70,14 @@ class Exchange:
             system.desired = desired
             self._wake_all(system)
 
+    def provide(self, deployment: str, secrets: Mapping[str, SecretValue]) -> None:
+        """The secrets that the manifest names, as they are now."""
+        system = self._systems.get(deployment)
+        if self.secrecy.provide(deployment, secrets) and system is not None:
+            self._wake_all(system)
+
     def forget(self, deployment: str) -> None:
+        self.secrecy.forget(deployment)
         system = self._systems.pop(deployment, None)
         if system is not None:
             self._wake_all(system)
@@ -74,6 +88,8 @@ class Exchange:
     def place(self, machine: Machine) -> None:
         """A machine is there: its facts are known from boot."""
         self._keys[machine.id] = machine.key
+        for kept, _ in self._ledger.values.get(machine.id, {}).values():
+            self.secrecy.opened(machine.key.deployment, kept)  # hidden before a line tells of it
         facts = {"instanceId": machine.id.id, "nodename": machine.key.instance}
         facts["id"] = str(machine.key.index)
         if machine.address:
@@ -135,7 +151,7 @@ class Exchange:
         if request.verb is Verb.DISPLAY:
             return self._store(request.machine, key, "statecustom", request.value)
         try:
-            address = parse_key(request.key, key, system.desired)
+            address = key_to_read(request.key, key, system.desired)
         except UnknownKey as error:
             return Reply(REFUSED, error=str(error))
         return await self._get(request, key, address)
@@ -172,17 +188,18 @@ class Exchange:
                 del system.waiters[source]
 
     def _note_told(
-        self, machine: MachineId, key: InstanceKey, address: Address, value: str, system: System
+        self, machine: MachineId, key: InstanceKey, address: Address, value: Value, system: System
     ) -> None:
         if not isinstance(address, InstanceValue) or address.key != key:
             return
         spec = system.desired.instances.get(key)
-        if spec is not None and isinstance(spec.work.inputs.get(address.name), Reference):
-            self._ledger.note_told(machine, address.name, value)
+        if spec is not None and follows(spec.work.inputs.get(address.name)):
+            for name, noted in self.secrecy.noted({address.name: value}).items():
+                self._ledger.note_told(machine, name, noted)
 
     def _value(
         self, address: Address, system: System, asker: tuple[InstanceKey, MachineId]
-    ) -> str | None:
+    ) -> Value | None:
         match address:
             case InstanceValue():
                 return read(address, system.desired, self.lookup(system, asker))
@@ -196,19 +213,28 @@ class Exchange:
     def lookup(self, system: System, asker: tuple[InstanceKey, MachineId] | None = None) -> Lookup:
         """Each machine knows its own values; those of other instances come from their leads."""
 
-        def lookup(key: InstanceKey, name: str) -> str | None:
+        def lookup(key: InstanceKey, name: str) -> Value | None:
             own = asker is not None and asker[0] == key
             machine = asker[1] if own and asker else system.leads.get(key)
             if name == "state":
                 return system.states.get(key)
+            if (secret := secret_of(key, name, system.desired)) is not None:
+                return self.secrecy.provided(key.deployment, secret)
             if machine is None:
                 return None
             if name in (facts := self._facts.get(machine, {})):
                 return facts[name]
             value = self._ledger.values.get(machine, {}).get(name)
-            return None if value is None else value[0]
+            return None if value is None else self._opened(key, name, value[0], system)
 
         return lookup
+
+    def _opened(
+        self, key: InstanceKey, name: str, kept: str | Sealed, system: System
+    ) -> Value | None:
+        value = self.secrecy.opened(key.deployment, kept)
+        hidden = is_secret(InstanceValue(key, name), system.desired)
+        return SecretValue(value) if hidden and isinstance(value, str) else value
 
     def _set(self, request: Request, key: InstanceKey, system: System) -> Reply:
         try:
@@ -221,14 +247,17 @@ class Exchange:
         if spec is None or not is_writable(spec, address.name):
             hint = "declare it in [spec.outputs] of its component"
             return Reply(REFUSED, error=f"{request.key} is not an output of {key.node}: {hint}")
-        if (size := len(request.value.encode())) > VALUE_LIMIT:
-            return Reply(REFUSED, error=f"{request.key}: {size} bytes; a value has {VALUE_LIMIT}")
-        return self._store(request.machine, key, address.name, request.value)
+        try:
+            value = self.secrecy.taken(key.deployment, type_of(spec, address.name), request.value)
+        except WrongValue as wrong:
+            return Reply(REFUSED, error=f"{request.key} {wrong}")
+        return self._store(request.machine, key, address.name, value)
 
-    def _store(self, machine: MachineId, key: InstanceKey, name: str, value: str) -> Reply:
+    def _store(self, machine: MachineId, key: InstanceKey, name: str, value: Value) -> Reply:
         values = self._ledger.values.get(machine, {})
-        if name not in values or values[name][0] != value:
-            self._ledger.set_values(machine, {**values, name: (value, self._clock())})
+        if name not in values or self.secrecy.opened(key.deployment, values[name][0]) != value:
+            kept = self.secrecy.kept(value)
+            self._ledger.set_values(machine, {**values, name: (kept, self._clock())})
             self._wake(key, [name])
         return Reply(0)
 
@@ -252,7 +281,7 @@ class Exchange:
             return {}
         lookup = self.lookup(system)
         return {
-            key: inputs
+            key: self.secrecy.noted(inputs)
             for key, spec in system.desired.instances.items()
             if (inputs := referenced_inputs(spec, system.desired, lookup))
         }
@@ -263,4 +292,4 @@ class Exchange:
         spec = system.desired.instances.get(key) if system else None
         if system is None or spec is None:
             return {}
-        return referenced_inputs(spec, system.desired, self.lookup(system))
+        return self.secrecy.noted(referenced_inputs(spec, system.desired, self.lookup(system)))

@@ -49,7 +49,8 @@ def stop_line(reason: str) -> bytes:
 
 
 def reply_line(id: int, reply: Reply) -> bytes:
-    return protocol.encode(protocol.reply(id, reply.code, reply.value, reply.error))
+    value = reply.value if isinstance(reply.value, str) else reply.value.reveal()
+    return protocol.encode(protocol.reply(id, reply.code, value, reply.error))
 
 
 def event(machine: MachineId, message: Message) -> MachineEvent | None:

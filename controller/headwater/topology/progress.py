@@ -1,9 +1,10 @@
 """What machines tell: a closed set of events, and the requests of their recipes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from headwater.topology.keys import MachineId
+from headwater.topology.secrets import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +113,8 @@ class Request:
     machine: MachineId
     verb: Verb
     key: str = ""
-    value: str = ""
-    """What to set, show, or the reason of an abort."""
+    value: str = field(default="", repr=False)
+    """What to set (a secret, perhaps), show, or the reason of an abort."""
     wait: bool = True
     """For get: wait until the value is set."""
     ignore_abort: bool = False
@@ -124,5 +125,5 @@ class Reply:
     """`code` is the exit code of the verb on the machine: 0, or 2, 7, 8 as in semantics.md 6."""
 
     code: int
-    value: str = ""
+    value: Value = ""
     error: str = ""

@@ -96,7 +96,7 @@ def test_an_unknown_type_is_answered_with_the_known_ones():
 
     assert only == (
         "web/web.toml:9:1: 'type' is 'int', not one of 'string', 'integer', 'boolean', 'list',"
-        " 'secret' (did you mean 'list'?)"
+        " 'secret' (did you mean 'integer'?)"
     )
 
 
