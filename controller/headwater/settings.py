@@ -67,7 +67,10 @@ class Settings(BaseModel):
     ssh_key: Path | None = None
     """The private key for the Git server."""
     secrets: Path | None = None
-    """The directory of secrets and of clouds' credentials; `secrets` in the state directory."""
+    """The directory of secrets, if not `secrets` in the state directory.
+
+    Clouds' credentials are in the latter, whatever is said here.
+    """
     age_identity: Path | None = None
     """The private key for age-encrypted secrets in the repository."""
     workers: Annotated[int, Field(ge=1, le=256)] = 4

@@ -41,8 +41,10 @@ class Transcript:
     def _joined(self, key: InstanceKey, output: Output) -> tuple[int, bytes]:
         """What is new in the piece, behind what waits for it."""
         offset, content = output.offset, output.content
-        start, waiting = self._open.pop((output.machine, output.context), (offset, b""))
-        if start <= offset <= start + len(waiting):
+        start, waiting = self._open.get((output.machine, output.context), (offset, b""))
+        if offset > start + len(waiting):
+            self._finish(key, output.machine, output.context)
+        elif start <= offset:
             offset, content = start, waiting[: offset - start] + content
         known = self.store.output_size(key, output.machine, output.context) - offset
         return (offset + known, content[known:]) if known > 0 else (offset, content)

@@ -80,9 +80,13 @@ class Masks:
 
 
 def _forms(secret: str) -> Iterator[bytes]:
+    if len(secret) < SHORTEST:
+        return
     for line in {secret, *secret.splitlines()}:
-        for form in (line, line.strip(), _on_one_line(line), line.replace("'", "'\\''")):
+        for form in (line, line.strip(), _on_one_line(line)):
             yield form.encode()
+        for quoted in ("'\\''", "'\"'\"'"):  # bash -x, and others
+            yield line.replace("'", quoted).encode()
         for ascii_only in (False, True):
             yield json.dumps(line, ensure_ascii=ascii_only)[1:-1].encode()
         yield from (quote(line, safe="").encode(), quote_plus(line).encode())
