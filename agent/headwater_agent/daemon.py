@@ -8,6 +8,7 @@ import time
 
 from headwater_agent import protocol
 from headwater_agent.frames import unpack
+from headwater_agent.hush import learn
 from headwater_agent.line import Line, LineClosed
 from headwater_agent.questions import Client, Questions
 from headwater_agent.report import INTERVAL, Report
@@ -189,6 +190,7 @@ class Daemon:
         self._report.tell(self._line)
 
     def _on_reply(self, message: "dict[str, Any]") -> None:
+        learn(self._questions.secret_of(message))
         client = self._questions.answered(message)
         if client is not None:
             self._close(client)

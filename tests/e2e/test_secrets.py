@@ -14,7 +14,7 @@ from headwater.store.lock import holder_of
 
 OWN = "own-canary-4f1c'9e72$6b"
 SEALED = "age-canary-83d0-line-1\nage-canary-83d0-line-2"
-TOKEN = "made-canary-on-the-machine"
+TOKEN = "made-canary-on-the-machine"  # noqa: S105  # looked for
 CREDENTIAL = "cloud-canary-5a17"
 CANARIES = [OWN, *SEALED.split("\n"), TOKEN, CREDENTIAL]
 
@@ -116,14 +116,14 @@ def shown_by_verbs(program: Program) -> Iterator[tuple[str, bytes]]:
         "api/v1/status",
         *(f"api/v1/deployments/{n}/parameters" for n in names),
     ):
-        with urlopen(f"{holder.listen}/{page}") as answer:
+        with urlopen(f"{holder.listen}/{page}") as answer:  # noqa: S310  # our own
             yield page, answer.read()
     notes = program.repository.git("log", "-p", "--format=%B", NOTES)
     yield "notes", notes.encode()
 
 
 def kept_in_files(program: Program) -> Iterator[tuple[str, bytes]]:
-    """All that we write: not what a person has planted, nor what recipes write on their machines."""
+    """All that we write: not what a person has planted, nor what recipes write themselves."""
     for folder, _, names in os.walk(program.state):
         inside = Path(folder).relative_to(program.state).parts
         ours = "local" not in inside or {"headwater", ".headwater"} & {*inside}

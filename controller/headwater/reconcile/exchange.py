@@ -259,7 +259,7 @@ class Exchange:
             kept = self.secrecy.kept(value)
             self._ledger.set_values(machine, {**values, name: (kept, self._clock())})
             self._wake(key, [name])
-        return Reply(0)
+        return Reply(0, secret=isinstance(value, SecretValue))
 
     def _wake(self, key: InstanceKey, names: Iterable[str]) -> None:
         system = self._systems.get(key.deployment)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from headwater.errors import Stalled
 from headwater.manifests.values import ParameterType, WrongValue, canonical
 from headwater.reconcile.ports import Seal
-from headwater.topology.masking import Masks
 from headwater.topology.secrets import Sealed, SecretValue, Value
+from headwater_agent.masking import Masks
 
 logger = logging.getLogger("headwater.secrets")
 
@@ -53,7 +53,7 @@ class Secrecy:
         if deployment not in self._known:
             return _NOTHING
         if deployment not in self._masks:
-            self._masks[deployment] = Masks(self._known[deployment])
+            self._masks[deployment] = Masks(secret.reveal() for secret in self._known[deployment])
         return self._masks[deployment]
 
     def taken(self, deployment: str, type: ParameterType, text: str) -> Value:

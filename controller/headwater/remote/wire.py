@@ -49,8 +49,10 @@ def stop_line(reason: str) -> bytes:
 
 
 def reply_line(id: int, reply: Reply) -> bytes:
+    shown = isinstance(reply.value, str)
     value = reply.value if isinstance(reply.value, str) else reply.value.reveal()
-    return protocol.encode(protocol.reply(id, reply.code, value, reply.error))
+    secret = reply.secret or not shown
+    return protocol.encode(protocol.reply(id, reply.code, value, reply.error, secret))
 
 
 def event(machine: MachineId, message: Message) -> MachineEvent | None:

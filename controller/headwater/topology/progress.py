@@ -127,3 +127,5 @@ class Reply:
     code: int
     value: Value = ""
     error: str = ""
+    secret: bool = False
+    """What was set is a secret."""

@@ -156,7 +156,7 @@ class TestSecretsOfTheController:
 
 class TestSecretOutputs:
     async def test_who_refers_to_it_reads_it_and_it_lies_sealed(self, house):
-        assert await guest(house, "ce.1").set("token", CANARY) == Reply(0)
+        assert await guest(house, "ce.1").set("token", CANARY) == Reply(0, secret=True)
 
         assert await guest(house, "wn.1").get("key") == CANARY
         assert await guest(house, "wn.1").get("ce:token") == CANARY

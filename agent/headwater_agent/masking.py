@@ -1,4 +1,4 @@
-"""Secrets found in what was printed, and replaced by `***`.
+"""Secrets found in what was printed, and replaced by `***`. No I/O; the controller shares it.
 
 Besides the secret itself its lines are looked for, and the forms in which tools print it: quoted
 by a shell, JSON or a URL, in base64 at any place in its three bytes. What is shorter than SHORTEST
@@ -7,10 +7,13 @@ characters is not looked for: it would be found in everything.
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
-from headwater.topology.secrets import SecretValue
+TYPE_CHECKING = False  # the real one lives in `typing`, which is slow to import
+if TYPE_CHECKING:
+    from typing import Callable, Iterable, Iterator
+
+    Places = Iterable[tuple[int, int]]
 
 SHORTEST = 6
 MASK = b"***"
@@ -22,8 +25,8 @@ _PREFIX = 8
 class Masks:
     """What to look for; `longest` bytes at most may straddle two pieces."""
 
-    def __init__(self, secrets: Iterable[SecretValue]) -> None:
-        found = {form for secret in secrets for form in _forms(secret.reveal())}
+    def __init__(self, secrets: "Iterable[str]") -> None:
+        found = {form for secret in secrets for form in _forms(secret)}
         long = sorted((f for f in found if len(f) >= SHORTEST), key=lambda f: (-len(f), f))
         self._forms = tuple(long)
         self.longest = len(long[0]) if long else 0
@@ -31,7 +34,7 @@ class Masks:
     def __bool__(self) -> bool:
         return bool(self._forms)
 
-    def split(self, content: bytes) -> tuple[bytes, bytes]:
+    def split(self, content: bytes) -> "tuple[bytes, bytes]":
         """What may be shown of it, masked; and its end as it is, which may go on as a secret."""
         found = self._found(content)
         end = self._open_end(content)
@@ -41,26 +44,26 @@ class Masks:
 
     def text(self, text: str) -> str:
         """A text that may have been cut anywhere: a piece of a secret at its ends counts, too."""
-        content = text.encode(errors="replace")
+        content = text.encode("utf-8", "replace")
         ends = [(0, self._open_begin(content)), (self._open_end(content), len(content))]
         cut = [(start, stop) for start, stop in ends if stop - start >= SHORTEST]
-        return _masked(content, [*self._found(content), *cut]).decode(errors="replace")
+        return _masked(content, self._found(content) + cut).decode("utf-8", "replace")
 
     def contains(self, text: str) -> bool:
-        return bool(self._found(text.encode(errors="replace")))
+        return bool(self._found(text.encode("utf-8", "replace")))
 
     def rest(self, content: bytes) -> bytes:
         """What `split` kept back, and nothing follows."""
         start = self._open_end(content)
         cut = [(start, len(content))] if len(content) - start >= SHORTEST else []
-        return _masked(content, [*self._found(content), *cut])
+        return _masked(content, self._found(content) + cut)
 
-    def _found(self, content: bytes) -> list[tuple[int, int]]:
+    def _found(self, content: bytes) -> "list[tuple[int, int]]":
         """Places of whole forms, overlapping ones as one, in order."""
         every = sorted(
             (start, start + len(form)) for form in self._forms for start in _places(form, content)
         )
-        joined: list[tuple[int, int]] = []
+        joined: "list[tuple[int, int]]" = []
         for start, stop in every:
             if joined and start <= joined[-1][1]:
                 joined[-1] = (joined[-1][0], max(stop, joined[-1][1]))
@@ -70,34 +73,38 @@ class Masks:
 
     def _open_end(self, content: bytes) -> int:
         """Where the longest end begins that is the beginning of a form; or the length."""
-        return min((_open_end(form, content) for form in self._forms), default=len(content))
+        return min([len(content)] + [_open_end(form, content) for form in self._forms])
 
     def _open_begin(self, content: bytes) -> int:
         """How much of the beginning is the end of a form."""
         turned = content[::-1]
-        ends = (len(turned) - _open_end(form[::-1], turned) for form in self._forms)
-        return max(ends, default=0)
+        return max([0] + [len(turned) - _open_end(f[::-1], turned) for f in self._forms])
 
 
-def _forms(secret: str) -> Iterator[bytes]:
+def _forms(secret: str) -> "Iterator[bytes]":
     if len(secret) < SHORTEST:
         return
-    for line in {secret, *secret.splitlines()}:
+    for line in {secret} | set(secret.splitlines()):
         for form in (line, line.strip(), _on_one_line(line)):
-            yield form.encode()
+            yield _bytes(form)
         for quoted in ("'\\''", "'\"'\"'"):  # bash -x, and others
-            yield line.replace("'", quoted).encode()
+            yield _bytes(line.replace("'", quoted))
         for ascii_only in (False, True):
-            yield json.dumps(line, ensure_ascii=ascii_only)[1:-1].encode()
-        yield from (quote(line, safe="").encode(), quote_plus(line).encode())
+            yield _bytes(json.dumps(line, ensure_ascii=ascii_only)[1:-1])
+        for escape in (quote, quote_plus):
+            yield escape(_bytes(line), safe="").encode("ascii")
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        yield from _base64(secret.encode(), encode)
-    whole = base64.b64encode(secret.encode())
+        yield from _base64(_bytes(secret), encode)
+    whole = base64.b64encode(_bytes(secret))
     for start in range(0, len(whole), BASE64_LINE):
         yield whole[start : start + BASE64_LINE].rstrip(b"=")
 
 
-def _base64(secret: bytes, encode: Callable[[bytes], bytes]) -> Iterator[bytes]:
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
+
+
+def _base64(secret: bytes, encode: "Callable[[bytes], bytes]") -> "Iterator[bytes]":
     """As it stands within something longer: without what its neighbours change."""
     for before in range(3):
         whole = encode(bytes(before) + secret).rstrip(b"=")
@@ -110,7 +117,7 @@ def _on_one_line(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def _places(form: bytes, content: bytes) -> Iterator[int]:
+def _places(form: bytes, content: bytes) -> "Iterator[int]":
     start = content.find(form)
     while start >= 0:
         yield start
@@ -121,7 +128,10 @@ def _open_end(form: bytes, content: bytes) -> int:
     """Where the end of `content` begins that is a proper beginning of `form`; or its length."""
     start = max(0, len(content) - len(form) + 1)
     begin = form[:_PREFIX]
-    while (start := content.find(begin, start)) >= 0:
+    while True:
+        start = content.find(begin, start)
+        if start < 0:
+            break
         if form.startswith(content[start:]):
             return start
         start += 1
@@ -129,13 +139,13 @@ def _open_end(form: bytes, content: bytes) -> int:
     return next((at for at in last if form.startswith(content[at:])), len(content))
 
 
-def _masked(content: bytes, places: Iterable[tuple[int, int]]) -> bytes:
+def _masked(content: bytes, places: "Places") -> bytes:
     """Places may overlap, and end behind the content."""
-    pieces: list[bytes] = []
+    pieces: "list[bytes]" = []
     done = 0
     for start, stop in sorted(places):
         if start < len(content) and stop > done:
             if start > done or not pieces:
                 pieces += [content[done:start], MASK]
             done = stop
-    return b"".join([*pieces, content[done:]])
+    return b"".join(pieces) + content[done:]

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headwater.topology.masking import MASK, SHORTEST, Masks
-from headwater.topology.secrets import SecretValue
+from headwater_agent.masking import MASK, SHORTEST, Masks
 
 TOKEN = 's3cret-Tok\'en "42"/é'  # noqa: S105  # looked for
 KEY = "-----BEGIN KEY-----\nMIIEvAIBADANBgkqhkiG9w0BAQ\nAAoIBAQDEffF00Ba2\n-----END KEY-----"
@@ -18,7 +17,7 @@ KEY = "-----BEGIN KEY-----\nMIIEvAIBADANBgkqhkiG9w0BAQ\nAAoIBAQDEffF00Ba2\n-----
 
 def streamed(secret: str, pieces: list[bytes]) -> bytes:
     """What is kept of output that comes in these pieces."""
-    masks, rest, kept = Masks([SecretValue(secret)]), b"", b""
+    masks, rest, kept = Masks([secret]), b"", b""
     for piece in pieces:
         shown, rest = masks.split(rest + piece)
         kept += shown
@@ -68,19 +67,19 @@ def test_base64_with_line_ends_is_found_line_by_line():
 
 
 def test_what_is_too_short_is_not_looked_for():
-    assert not Masks([SecretValue("a" * (SHORTEST - 1)), SecretValue("")])
+    assert not Masks(["a" * (SHORTEST - 1), ""])
     assert not Masks([])
     assert streamed("abc", [b"abcabc"]) == b"abcabc"
 
 
 def test_overlapping_secrets_leave_nothing_of_either():
-    masks = Masks([SecretValue("abcdefgh"), SecretValue("efghijkl")])
+    masks = Masks(["abcdefgh", "efghijkl"])
 
     assert masks.split(b"-abcdefghijkl-") == (b"-***-", b"")
 
 
 def test_an_end_that_may_go_on_waits_and_no_more_than_that():
-    masks = Masks([SecretValue("abcdefgh")])
+    masks = Masks(["abcdefgh"])
 
     assert masks.split(b"xxabcdefg") == (b"xx", b"abcdefg")
     assert masks.split(b"abcdefgX") == (b"abcdefgX", b"")
@@ -89,7 +88,7 @@ def test_an_end_that_may_go_on_waits_and_no_more_than_that():
 
 
 def test_one_that_repeats_for_ever_is_not_waited_for_for_ever():
-    masks = Masks([SecretValue("abababab")])
+    masks = Masks(["abababab"])
 
     shown, rest = masks.split(b"ab" * 10_000)
 
@@ -106,7 +105,7 @@ def test_one_that_repeats_for_ever_is_not_waited_for_for_ever():
     ],
 )
 def test_in_a_text_that_may_have_been_cut_pieces_count_too(text):
-    masked = Masks([SecretValue("hunter2hunter2")]).text(text.removeprefix("..."))
+    masked = Masks(["hunter2hunter2"]).text(text.removeprefix("..."))
 
     assert "***" in masked
     assert not any(piece in masked for piece in ("hunter2", "er2hunter2", "hunter"))
@@ -137,7 +136,7 @@ def test_what_holds_no_secret_is_kept_byte_by_byte(content, places):
 @settings(deadline=None)
 @given(letters, st.lists(st.text(st.sampled_from("abx"), max_size=12)))
 def test_what_is_shown_and_what_waits_are_all_that_came(secret, words):
-    masks, content = Masks([SecretValue(secret)]), secret.join(words).encode()
+    masks, content = Masks([secret]), secret.join(words).encode()
 
     shown, rest = masks.split(content)
 
