@@ -101,3 +101,12 @@ def test_durations_are_read_as_seconds(text: str, value: float):
 def test_what_is_no_duration_is_refused(text: str):
     with pytest.raises(ValueError, match="is not a duration"):
         seconds(text)
+
+
+def test_secrets_lie_in_the_state_directory_unless_a_setting_names_another(here: Path):
+    (here / "headwater.toml").write_text('secrets = "vault"\nageIdentity = "keys/age"\n')
+    settings = load({}, environ={})
+
+    assert settings.secrets_directory == here / "vault"
+    assert settings.age_identity == Path("keys/age")
+    assert Settings(state=Path("s")).secrets_directory == here / "s" / "secrets"
