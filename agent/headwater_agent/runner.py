@@ -98,13 +98,17 @@ class Runner:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def run(self) -> None:
+        try:
+            self._run()
+        finally:
+            self._ear.close()
+
+    def _run(self) -> None:
         os.setsid()
         words = self._begin()
         if words is None:
-            self._ear.close()
             return  # another runner has this step
         if words:
-            self._ear.close()
             self._record({"code": None, "reason": "unstartable", "words": words})
             return
         while not self._over():
@@ -118,7 +122,6 @@ class Runner:
         while self._output >= 0:
             self._attend(None)
         self._log.finish(self._ear.masks)
-        self._ear.close()
 
     def _begin(self) -> "str | None":
         """Start the program, once the start is recorded: '', or why it could not be executed."""

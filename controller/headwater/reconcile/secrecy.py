@@ -23,6 +23,8 @@ class Secrecy:
         self._known: dict[str, set[SecretValue]] = {}
         """All that were ever seen: a recipe may still hold what has been renewed since."""
         self._masks: dict[str, Masks] = {}
+        self._lost: set[Sealed] = set()
+        """Told once that they cannot be opened."""
 
     def provide(self, deployment: str, secrets: Mapping[str, SecretValue]) -> bool:
         """The secrets that its manifest names. True where one is new or another than before."""
@@ -84,10 +86,11 @@ class Secrecy:
         if isinstance(kept, str) or self._seal is None:
             return kept if isinstance(kept, str) else None
         secret = self._seal.open(kept.sealed)
-        if secret is None:
-            logger.warning("secret.unreadable", extra={"deployment": deployment})
-        else:
+        if secret is not None:
             self.learn(deployment, secret)
+        elif kept not in self._lost:
+            self._lost.add(kept)
+            logger.warning("secret.unreadable", extra={"deployment": deployment})
         return secret
 
     def noted(self, values: Mapping[str, Value]) -> dict[str, str]:

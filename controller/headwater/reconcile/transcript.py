@@ -5,7 +5,15 @@ from dataclasses import dataclass, field, replace
 from headwater.reconcile.ports import Store
 from headwater.reconcile.secrecy import Secrecy
 from headwater.topology.keys import InstanceKey, MachineId
-from headwater.topology.progress import Ended, MachineEvent, Output, Request, TaskEnded, Verb
+from headwater.topology.progress import (
+    Ended,
+    LineLost,
+    MachineEvent,
+    Output,
+    Request,
+    TaskEnded,
+    Verb,
+)
 
 SPOKEN = {Verb.ABORT, Verb.DISPLAY}
 """Verbs whose values people see."""
@@ -59,6 +67,9 @@ class Transcript:
                 self._finish(key, machine, context)
                 masks = self.secrecy.masks(key.deployment)
                 return replace(event, words=masks.text(event.words)) if masks else event
+            case LineLost(machine):  # on the next line it is told again
+                for waiting in [waiting for waiting in self._open if waiting[0] == machine]:
+                    del self._open[waiting]
         return event
 
     def _finish(self, key: InstanceKey, machine: MachineId, context: str) -> None:
@@ -74,7 +85,3 @@ class Transcript:
         if not masks or request.verb not in SPOKEN:
             return request
         return replace(request, value=masks.text(request.value))
-
-    def forget(self, machine: MachineId) -> None:
-        for open in [open for open in self._open if open[0] == machine]:
-            del self._open[open]
