@@ -11,6 +11,7 @@ import pyrage
 from e2e.program import NOTES, Program
 from e2e.systems import document, resource, site
 from headwater.store.lock import holder_of
+from local_cloud import wait_until
 
 OWN = "own-canary-4f1c'9e72$6b"
 SEALED = "age-canary-83d0-line-1\nage-canary-83d0-line-2"
@@ -159,9 +160,7 @@ def test_no_canary_is_shown_or_kept_anywhere(program: Program):
         program.layout.home(program.until_running(name, "maker.1").machine)
         for name in ("works", "fails", "aborts")
     ]
-    program.until(
-        lambda _: all((home / "waits").exists() for home in makers) or None, "all have printed"
-    )
+    wait_until(lambda: all((home / "waits").exists() for home in makers), "all have printed")
 
     assert hits(arguments_of_processes()) == []
     for home in makers:
@@ -184,3 +183,40 @@ def test_no_canary_is_shown_or_kept_anywhere(program: Program):
     assert (shown["maker.1"]["own"], shown["maker.1"]["note"]) == ("(secret)", None)
     assert hits(shown_by_verbs(program)) == []
     assert hits(kept_in_files(program)) == []
+
+
+def test_a_secret_that_comes_late_and_is_renewed_reaches_its_reader(program: Program):
+    """Without a commit: the controller looks at its directory with every listing."""
+    secret = program.state / "secrets" / "late"
+    secret.parent.mkdir(parents=True)
+    kind = {
+        "image": "host",
+        "inputs": {"late": {"type": "secret"}},
+        "recipes": {"deploy": '#!/bin/sh -e\nss-get late >>"$HOME/read"\n'},
+    }
+    nodes = {"one": {"component": "box", "inputs": {"late": {"secret": "late"}}}}
+    program.repository.commit(
+        site(program.level)
+        | {
+            "box.toml": document(
+                resource("Component", "box", kind),
+                resource("Deployment", "box", {"cloud": "local", "nodes": nodes}),
+            )
+        }
+    )
+    program.start(HEADWATER_RESYNC="0.5s")
+    stalled = program.until_stalled("box").condition("Stalled")
+    planned = program.verb("plan", "--repo", ".")
+    assert not program.machines()
+
+    secret.touch(mode=0o600)
+    secret.write_text("first secret\n")
+    read = program.layout.home(program.until_ready("box").instances[0].machine) / "read"
+    secret.write_text("second secret\n")
+    both = "first secret\nsecond secret\n"
+    wait_until(lambda: read.read_text() == both, "it is read again")
+
+    assert stalled is not None
+    assert stalled.reason == "SecretUnavailable"
+    assert f"write it to {secret} (mode 600)" in stalled.message
+    assert stalled.message in planned.out
