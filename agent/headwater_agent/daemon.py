@@ -9,6 +9,7 @@ import time
 from headwater_agent import protocol
 from headwater_agent.blocked import Blocked
 from headwater_agent.frames import unpack
+from headwater_agent.hush import learn
 from headwater_agent.journal import CONTEXTS, journal_of
 from headwater_agent.line import Line, LineClosed
 from headwater_agent.questions import Client, Questions
@@ -227,6 +228,7 @@ class Daemon:
         self._tell_news()
 
     def _on_reply(self, message: "dict[str, Any]") -> None:
+        learn(self._questions.secret_of(message))
         client = self._questions.answered(message)
         self._blocked.stir()
         if client is not None:

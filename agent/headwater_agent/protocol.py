@@ -129,8 +129,17 @@ def stop(reason: str) -> "dict[str, object]":
     return {"kind": "stop", "reason": reason}
 
 
-def reply(id: int, code: int, value: str, error: str) -> "dict[str, object]":  # as above
-    return {"kind": "reply", "id": id, "code": code, "value": value, "error": error}
+def reply(
+    id: int,  # as above
+    code: int,
+    value: str,
+    error: str,
+    secret: bool = False,
+) -> "dict[str, object]":
+    """`secret`: what was got, or was set, is to be hidden in all that the machine keeps of us."""
+    message: "dict[str, object]" = {"kind": "reply", "id": id, "code": code}
+    message.update(value=value, error=error, secret=secret)
+    return message
 
 
 # From the agent.

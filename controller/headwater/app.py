@@ -34,8 +34,10 @@ from headwater.reconcile.reconciler import Reconciler
 from headwater.reconcile.returns import Returns
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
+from headwater.reconcile.secrecy import Secrecy
 from headwater.reconcile.steady import SteadyClock
 from headwater.reconcile.steering import Steering
+from headwater.reconcile.supply import Supply
 from headwater.reconcile.survey import Survey
 from headwater.reconcile.tasks import Tasks
 from headwater.reconcile.wanted import Wanted
@@ -43,6 +45,9 @@ from headwater.remote.lines import Lines as RemoteLines
 from headwater.reporting.answers import describe
 from headwater.reporting.metrics import Metrics
 from headwater.reporting.version import own_version
+from headwater.secrets.age import Age
+from headwater.secrets.seal import FernetSeal
+from headwater.secrets.sources import Sources
 from headwater.settings import Settings
 from headwater.source.address import SshLogin
 from headwater.source.git import GitSource
@@ -156,7 +161,8 @@ async def _loop(
     def settled() -> None:
         loop.check_settled()
 
-    exchange = Exchange(ledger, clock, look_again)
+    secrecy = Secrecy(FernetSeal.of(state / "keys"))
+    exchange = Exchange(ledger, clock, secrecy, look_again)
     conversation = Conversation(
         ledger=ledger,
         exchange=exchange,
@@ -185,7 +191,8 @@ async def _loop(
     lines.expect()
     wanted = Wanted()
     safety = Safety(ledger, clock, own_version())
-    survey = Survey(wanted, executor, safety, Rollback(ledger, wanted))
+    supply = Supply(sources(settings), exchange)
+    survey = Survey(wanted, executor, safety, Rollback(ledger, wanted), supply)
     reconciler = Reconciler(survey, lines, Publisher(wanted, executor))
     dispatch = Dispatch(reconciler.reconcile, settled, settings.workers)
     steering = Steering(reconciler, dispatch)
@@ -215,6 +222,11 @@ def _reports(settings: Settings, state: Path, stack: AsyncExitStack) -> Reports:
     )
     stack.callback(objects.close)
     return Reports(state / "reports", objects)
+
+
+def sources(settings: Settings) -> Sources:
+    """Where secrets come from."""
+    return Sources(settings.secrets_directory, Age(settings.age_identity))
 
 
 def _source(settings: Settings, state: Path, ledger: Ledger) -> GitSource:

@@ -49,7 +49,7 @@ class Guest:
         reply = await self.ask(Verb.GET, name, patience=patience)
         if reply.code:
             raise RecipeFailed(reply.code, f"ss-get: {reply.error}")
-        return reply.value
+        return reply.value if isinstance(reply.value, str) else reply.value.reveal()
 
     async def set(self, name: str, value: str) -> Reply:
         return await self.ask(Verb.SET, name, value)

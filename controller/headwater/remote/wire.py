@@ -71,7 +71,10 @@ def stop_line(reason: str) -> bytes:
 
 
 def reply_line(id: int, reply: Reply) -> bytes:
-    return protocol.encode(protocol.reply(id, reply.code, reply.value, reply.error))
+    shown = isinstance(reply.value, str)
+    value = reply.value if isinstance(reply.value, str) else reply.value.reveal()
+    secret = reply.secret or not shown
+    return protocol.encode(protocol.reply(id, reply.code, value, reply.error, secret))
 
 
 def event(machine: MachineId, message: Message) -> MachineEvent | None:

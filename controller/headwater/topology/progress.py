@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from headwater.topology.keys import MachineId
+from headwater.topology.secrets import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +129,8 @@ class Request:
     machine: MachineId
     verb: Verb
     key: str = ""
-    value: str = ""
-    """What to set, show, or the reason of an abort."""
+    value: str = field(default="", repr=False)
+    """What to set (a secret, perhaps), show, or the reason of an abort."""
     wait: bool = True
     """For get: wait until the value is set."""
     ignore_abort: bool = False
@@ -144,5 +145,7 @@ class Reply:
     """`code` is the exit code of the verb on the machine: 0, or 7, 8, 9 as in semantics.md 6."""
 
     code: int
-    value: str = ""
+    value: Value = ""
     error: str = ""
+    secret: bool = False
+    """What was set is a secret."""
