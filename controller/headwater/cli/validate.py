@@ -25,6 +25,7 @@ def validate(paths: tuple[Path, ...], output: str) -> None:
 
     errors = []
     resources = 0
+    sets: dict[str, tuple[str, ...]] = {}
     today = datetime.now(UTC).date()
     for path in paths:
         root = path if path.is_dir() else _root(path)
@@ -33,11 +34,14 @@ def validate(paths: tuple[Path, ...], output: str) -> None:
         found = [d for d in catalog.diagnostics if not inside or d.path == inside]
         errors += [(root, diagnostic) for diagnostic in found]
         resources += catalog.resources
+        sets |= catalog.sets
     if output == "json":
         show_json([{"root": str(root), **_document(diagnostic)} for root, diagnostic in errors])
     else:
         for root, diagnostic in errors:
             click.echo(f"{root}/{diagnostic}" if str(root) != "." else str(diagnostic))
+        for name, made in sorted(sets.items()):
+            click.echo(f"set {name} makes {len(made)} deployments: {', '.join(made)}", err=True)
         click.echo(f"{resources} resources, {len(errors)} errors", err=True)
     sys.exit(1 if errors else 0)
 

@@ -15,16 +15,15 @@ class Unsupported:
     harmless: tuple[object, ...] = ()
 
 
-UNSUPPORTED_KINDS = ("DeploymentSet", "Policy")
+UNSUPPORTED_KINDS = ("Policy",)
 
 UNSUPPORTED = (
     Unsupported("Deployment", "spec.lifecycle", harmless=("service",)),
     Unsupported("Deployment", "spec.ttl"),
     Unsupported("Deployment", "spec.keep"),
     Unsupported("Deployment", "spec.timeouts.report"),
-    Unsupported("Deployment", "spec.dependsOn", harmless=([],)),
-    Unsupported("Deployment", "spec.nodes.*.tolerateFailures", harmless=(0,)),
     Unsupported("Deployment", "spec.nodes.*.inputs.*.secret"),
+    Unsupported("DeploymentSet", "spec.pullRequests"),
     Unsupported("Component", "spec.health"),
     Unsupported("Component", "spec.volumes", harmless=([],)),
     Unsupported("Component", "spec.recipes.report"),
