@@ -51,12 +51,22 @@ async def preview(settings: Settings, revision: str | None, name: str | None) ->
         ledger = Ledger(_Documents(settings.state.absolute()))
         observer = Observer(gateway, lambda _event: None)
         await observer.refresh(catalog.clouds)
-        desired = {n: expand(resolved) for n, resolved in catalog.deployments.items()}
+        places = observer.places(ledger.known())
+        desired = {n: expand(resolved, places) for n, resolved in catalog.deployments.items()}
         names = _names(catalog, desired, observer, name)
         world = _World(gateway, ledger, observer, Exchange(ledger, now), catalog)
         situations = [world.situation(n, desired.get(n)) for n in names]
     errors = tuple(str(d) for d in catalog.diagnostics)
-    return Preview(tuple(decide(s) for s in situations), errors)
+    return Preview(tuple(_plan(situation) for situation in situations), errors)
+
+
+def _plan(situation: Situation) -> Plan:
+    """With what comes first: a deployment that waits is still shown as it will be made."""
+    plan, desired = decide(situation), situation.desired
+    if desired is None or situation.machines or not plan.actions:
+        return plan
+    first = [f"once {name} is Ready" for name in desired.depends_on]
+    return replace(plan, held=(*plan.held, *first))
 
 
 def _catalog(settings: Settings, revision: str | None) -> Catalog:

@@ -20,6 +20,7 @@ from headwater.topology.parameters import (
     UnknownKey,
     first_missing,
     is_writable,
+    living,
     parse_key,
     read,
     referenced_inputs,
@@ -42,6 +43,12 @@ class System:
     phase: str = ""
     abort: str = ""
     waiters: dict[Source, set[asyncio.Event]] = field(default_factory=dict)
+    lost: frozenset[InstanceKey] = frozenset()
+    """Instances without which the run goes on."""
+
+    @property
+    def living(self) -> Desired:
+        return living(self.desired, self.lost)
 
 
 class Exchange:
@@ -112,6 +119,15 @@ class Exchange:
                 system.states[key] = state
                 self._wake(key, ["state"])
 
+    def lose(self, deployment: str, keys: Iterable[InstanceKey]) -> bool:
+        """The run goes on without these: lists no longer wait for them. True when others did."""
+        system, lost = self._systems.get(deployment), frozenset(keys)
+        if system is None or system.lost == lost:
+            return False
+        system.lost = lost
+        self._wake_all(system)
+        return True
+
     def key_of(self, machine: MachineId) -> InstanceKey | None:
         return self._keys.get(machine)
 
@@ -160,7 +176,7 @@ class Exchange:
         source: Source = (asker[0], "")
         if isinstance(address, InstanceValue):
             lookup = self.lookup(system, asker)
-            source = first_missing(address, system.desired, lookup) or source
+            source = first_missing(address, system.living, lookup) or source
         event = asyncio.Event()
         waiting = system.waiters.setdefault(source, set())
         waiting.add(event)
@@ -185,7 +201,7 @@ class Exchange:
     ) -> str | None:
         match address:
             case InstanceValue():
-                return read(address, system.desired, self.lookup(system, asker))
+                return read(address, system.living, self.lookup(system, asker))
             case NodeValue(node, "ids"):
                 return ",".join(str(key.index) for key in system.desired.nodes.get(node, ()))
             case NodeValue(node, _):
@@ -250,11 +266,11 @@ class Exchange:
         system = self._systems.get(deployment)
         if system is None:
             return {}
-        lookup = self.lookup(system)
+        lookup, desired = self.lookup(system), system.living
         return {
             key: inputs
-            for key, spec in system.desired.instances.items()
-            if (inputs := referenced_inputs(spec, system.desired, lookup))
+            for key, spec in desired.instances.items()
+            if (inputs := referenced_inputs(spec, desired, lookup))
         }
 
     def inputs_of(self, key: InstanceKey) -> Mapping[str, str]:
@@ -263,4 +279,4 @@ class Exchange:
         spec = system.desired.instances.get(key) if system else None
         if system is None or spec is None:
             return {}
-        return referenced_inputs(spec, system.desired, self.lookup(system))
+        return referenced_inputs(spec, system.living, self.lookup(system))

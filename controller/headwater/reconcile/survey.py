@@ -11,6 +11,7 @@ from headwater.planning.quota import room
 from headwater.planning.records import Run, next_run
 from headwater.planning.situation import Fleet, Situation
 from headwater.reconcile.executor import Executor
+from headwater.reconcile.order import Order
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
 from headwater.reconcile.wanted import Wanted
@@ -24,6 +25,7 @@ class Survey:
     executor: Executor
     safety: Safety
     rollback: Rollback
+    order: Order
     _strays: dict[str, int] = field(default_factory=dict)
     """Deployments that nobody asks for and the ledger does not know: the look that found them."""
 
@@ -78,6 +80,7 @@ class Survey:
             doubts=self._doubts(name, desired),
             problems=problems(desired, executor.clouds.capabilities) if desired else (),
             room=room(self.wanted.catalog, observer.count),
+            waits=self.order.waits(name, desired),
         )
         fleet = Fleet(observer.total, len(self.wanted.names))
         return self.safety.weigh(situation, fleet)

@@ -32,7 +32,7 @@ def _of_instance(key: InstanceKey, exchange: Exchange, ledger: Ledger) -> Iterat
     for name in BUILT_IN:
         yield ParameterView(key.instance, name, lookup(key, name), "headwater")
     for name in sorted(work.inputs):
-        value = read(InstanceValue(key, name), system.desired, lookup)
+        value = read(InstanceValue(key, name), system.living, lookup)
         yield ParameterView(key.instance, name, value, "manifest")
     for name in sorted({*work.outputs, *written} - {*BUILT_IN}):
         output, at = written.get(name, (None, None))

@@ -1,7 +1,7 @@
 """From a resolved manifest to the instances that should exist."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headwater.manifests.resolved import (
     Binding,
@@ -17,6 +17,9 @@ from headwater.topology.context import Step
 from headwater.topology.digests import digest
 from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import MachineSpec
+from headwater.topology.placement import Places, assign
+
+_NOWHERE: Places = {}
 
 INSTALL_STEPS = (
     ("pre-install", RecipeKind.PRE_INSTALL),
@@ -74,14 +77,21 @@ class Desired:
     """`delete` or `orphan`: what becomes of the machines when the manifest goes away."""
     provision_timeout: float
     """Seconds from the order of a machine until its agent answers."""
+    depends_on: tuple[str, ...] = ()
+    """Deployments that must be Ready before this one is made."""
+    tolerate: Mapping[str, int] = field(default_factory=dict)
+    """How many instances of a node may fail; nodes of which none may are not in it."""
 
 
-def expand(deployment: ResolvedDeployment) -> Desired:
-    """Every instance that should exist, by key, in the order of nodes and indexes."""
+def expand(deployment: ResolvedDeployment, places: Places = _NOWHERE) -> Desired:
+    """Every instance that should exist, by key, in the order of nodes and indexes.
+
+    `places` tells where those are that exist: of a node that is spread, they stay there.
+    """
     instances: dict[InstanceKey, InstanceSpec] = {}
     nodes: dict[str, tuple[InstanceKey, ...]] = {}
     for node in deployment.nodes.values():
-        specs = _instances(deployment, node)
+        specs = _instances(deployment, node, places)
         instances.update((spec.key, spec) for spec in specs)
         nodes[node.name] = tuple(spec.key for spec in specs)
     return Desired(
@@ -96,13 +106,22 @@ def expand(deployment: ResolvedDeployment) -> Desired:
         max_deletes=deployment.max_deletes,
         deletion_policy=deployment.deletion_policy,
         provision_timeout=deployment.provision_timeout,
+        depends_on=deployment.depends_on,
+        tolerate=_tolerate(deployment),
     )
+
+
+def _tolerate(deployment: ResolvedDeployment) -> dict[str, int]:
+    nodes = deployment.nodes.values()
+    return {node.name: node.tolerate_failures for node in nodes if node.tolerate_failures}
 
 
 def _digest(deployment: ResolvedDeployment, instances: Iterable[InstanceSpec]) -> str:
     update = deployment.update
+    tolerate = _tolerate(deployment)
     return digest(
         {
+            **({"tolerate": tolerate} if tolerate else {}),
             "instances": [
                 [str(spec.key), spec.machine_digest, spec.work.digest] for spec in instances
             ],
@@ -117,20 +136,20 @@ def _digest(deployment: ResolvedDeployment, instances: Iterable[InstanceSpec]) -
     )
 
 
-def _instances(deployment: ResolvedDeployment, node: ResolvedNode) -> list[InstanceSpec]:
+def _instances(
+    deployment: ResolvedDeployment, node: ResolvedNode, places: Places
+) -> list[InstanceSpec]:
     specs = {cloud: _machine(node, cloud) for cloud, _ in node.clouds}
     digests = {cloud: _machine_digest(spec) for cloud, spec in specs.items()}
     work = {cloud: _work(deployment, node, spec.platform) for cloud, spec in specs.items()}
-    placed = [cloud for cloud, count in node.clouds for _ in range(count)]
-    return [
-        InstanceSpec(
-            InstanceKey(deployment.name, node.name, index),
-            specs[cloud],
-            digests[cloud],
-            work[cloud],
-        )
-        for index, cloud in enumerate(placed, start=1)
+    keys = [
+        InstanceKey(deployment.name, node.name, index)
+        for index in range(1, node.replicas + 1)
         if index not in node.skip
+    ]
+    return [
+        InstanceSpec(key, specs[cloud], digests[cloud], work[cloud])
+        for key, cloud in assign(node.clouds, keys, places).items()
     ]
 
 

@@ -155,8 +155,8 @@ def test_what_is_wrong_in_a_template_is_told_once_at_its_place(old, new, message
             "replicas = 1",
             'replicas = "many"',
             (
-                "news/site.toml:10:1: 'replicas' must be an integer, not a string, at site 'paris' of"
-                " set 'news'"
+                "news/site.toml:10:1: 'replicas' must be an integer, not a string,"
+                " at site 'paris' of set 'news'"
             ),
         ),
         (
@@ -176,8 +176,8 @@ def test_what_is_wrong_in_a_template_is_told_once_at_its_place(old, new, message
             "replicas = 1\n",
             "",
             (
-                "news/site.toml:10:1: unknown placeholder '${replicas}', at site 'paris' of set 'news'"
-                " (known here: name, cloud)"
+                "news/site.toml:10:1: unknown placeholder '${replicas}',"
+                " at site 'paris' of set 'news' (known here: name, cloud)"
             ),
         ),
     ],
