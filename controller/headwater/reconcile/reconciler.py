@@ -124,6 +124,8 @@ class Reconciler:
             return Next("changed", 0.0)
         if situation.suspended:
             return Next("waiting", self.safety.ends_in(name))
+        if not situation.run.abort:  # Then what was refused for good is done without.
+            errors = [error for error in errors if not isinstance(error, Stalled)]
         return _next(situation, done, rest, errors)
 
     def _refused(self, situation: Situation, outcomes: Iterable[Outcome]) -> Situation:
