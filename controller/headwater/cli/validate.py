@@ -8,6 +8,9 @@ import click
 
 from headwater.cli.options import output_option
 
+_SHOWN = 10
+"""Deployments of a set that are named."""
+
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
@@ -41,7 +44,8 @@ def validate(paths: tuple[Path, ...], output: str) -> None:
         for root, diagnostic in errors:
             click.echo(f"{root}/{diagnostic}" if str(root) != "." else str(diagnostic))
         for name, made in sorted(sets.items()):
-            click.echo(f"set {name} makes {len(made)} deployments: {', '.join(made)}", err=True)
+            more = f" and {len(made) - _SHOWN} more" if len(made) > _SHOWN else ""
+            click.echo(f"set {name} makes {', '.join(made[:_SHOWN])}{more}", err=True)
         click.echo(f"{resources} resources, {len(errors)} errors", err=True)
     sys.exit(1 if errors else 0)
 

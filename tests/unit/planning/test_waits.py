@@ -66,7 +66,7 @@ def test_a_deployment_goes_after_those_that_depend_on_it():
     free = replace(leaving, waits=())
 
     assert plan(leaving).actions == ()
-    assert assess(leaving, plan(leaving)).condition("Ready").message == "web goes first"
+    assert assess(leaving, plan(leaving)).diagnostics == ("web goes first",)
     assert [type(action) for action in plan(free).actions] == [Terminate]
 
 
@@ -125,4 +125,4 @@ def test_a_dependent_that_stays_is_a_persons_affair():
 def test_an_aborted_run_is_told_before_what_it_would_wait_for():
     now = waiting(run=run(abort="a person said so"))
 
-    assert assess(now, plan(now)).condition("Stalled").message == "a person said so"
+    assert assess(now, plan(now)).diagnostics[0] == "a person said so"
