@@ -13,6 +13,8 @@ from headwater.manifests.sets import DeploymentSet, Site
 from headwater.manifests.snapshot import File
 from headwater.manifests.template import Template
 
+LARGEST = 32 * 1024 * 1024
+"""A small file must not become a huge one."""
 Numbered = tuple[int, Site]
 """A site and its place in the list."""
 
@@ -93,6 +95,10 @@ class _Set:
         except Unreadable as error:
             self.diagnostics.append(error.diagnostic(path))
             return
+        if (size := sum(template.size(site.values) for site in spec.sites)) > LARGEST:
+            words = f"its sites would make {size} characters of manifests; at most {LARGEST}"
+            self.diagnostics.append(self._definition.diagnose(("spec", "sites"), words))
+            return
         self.complete = True
         places = {site.name: n for n, site in reversed(list(enumerate(spec.sites)))}
         for name, sites in self._named(spec.sites, template).items():
@@ -117,10 +123,10 @@ class _Set:
 
     def _unused(self, sites: Iterable[Numbered], template: Template) -> Iterator[Diagnostic]:
         for number, site in sites:
-            for key in site.values.keys() - template.keys - {"name"}:
+            for key in site.values.keys() - template.uses.keys() - {"name"}:
                 place = ("spec", "sites", number, key)
                 words = f"site '{site.name}' has '{key}', and the template has no use for it"
-                known = ", ".join(sorted(template.keys | {"name"}))
+                known = ", ".join(sorted({*template.uses, "name"}))
                 yield self._definition.diagnose(place, words, f"used there: {known}")
 
     def _doubles(

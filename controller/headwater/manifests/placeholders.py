@@ -28,9 +28,9 @@ def placeholders(content: object) -> list[tuple[tuple[Key, ...], str]]:
     ]
 
 
-def keys_used(content: object) -> frozenset[str]:
-    """The keys of a site that the document has a use for."""
-    return frozenset(mark[2:-1] for _, mark in placeholders(content))
+def keys_used(content: object) -> list[str]:
+    """The keys that the document names, each as often as it does."""
+    return [mark[2:-1] for _, mark in placeholders(content)]
 
 
 def fill(content: Any, values: Mapping[str, Value]) -> tuple[Any, list[Complaint]]:

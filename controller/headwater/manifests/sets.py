@@ -18,9 +18,14 @@ Value = Scalar | list[Scalar]
 
 def _value(value: object) -> object:
     items = value if isinstance(value, list) else [value]
-    if all(isinstance(item, str | int) for item in items):
+    if all(isinstance(item, str) or _is_whole(item) for item in items):
         return value
     raise wrong("is no value of a site: a string, an integer, true, false, or an array of these")
+
+
+def _is_whole(value: object) -> bool:
+    """True, false, or an integer that TOML promises to hold."""
+    return isinstance(value, int) and value.bit_length() <= 64  # noqa: PLR2004  # TOML's own bound
 
 
 _SCALARS: list[dict[str, Any]] = [{"type": t} for t in ("string", "integer", "boolean")]

@@ -1,5 +1,6 @@
 """The file that a DeploymentSet fills in: a Deployment with placeholders."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -18,8 +19,8 @@ from headwater.manifests.snapshot import File
 class Template:
     document: Document
     content: dict[str, Any]
-    keys: frozenset[str]
-    """Those that it names."""
+    uses: Mapping[str, int]
+    """How often it names each key."""
 
     @classmethod
     def read(cls, path: str, contents: Mapping[str, File]) -> Self:
@@ -33,9 +34,14 @@ class Template:
         if not isinstance(metadata, dict) or not isinstance(metadata.get("labels", {}), dict):
             raise Unresolved(f"template '{path}': 'metadata' and its 'labels' must be tables")
         try:
-            return cls(document, content, keys_used(content))
+            return cls(document, content, Counter(keys_used(content)))
         except RecursionError:
             raise Unreadable("nested too deeply") from None
+
+    def size(self, values: Mapping[str, Value]) -> int:
+        """Characters of a filled in copy, at most."""
+        parts = (self.uses[key] * len(str(value)) for key, value in values.items())
+        return len(self.document.text) + sum(parts)
 
     def name(self, values: Mapping[str, Value]) -> str:
         """What it calls the deployment of a site; empty where it leaves that to the set."""

@@ -198,7 +198,7 @@ def test_an_array_inside_of_a_string_is_an_error():
     )
 
 
-@pytest.mark.parametrize("value", ["1.5", "2030-01-01", "{ a = 1 }", "[[1]]"])
+@pytest.mark.parametrize("value", ["1.5", "2030-01-01", "{ a = 1 }", "[[1]]", f"0x1{'0' * 40}"])
 def test_other_types_are_no_values_of_a_site(value):
     (said,) = told(compiled(set=SET.replace("replicas = 3", f"replicas = {value}")))
 
@@ -337,6 +337,26 @@ def test_a_thousand_sites_are_read_in_a_second():
 
     assert (len(found.deployments), found.diagnostics) == (1000, ())
     assert time.process_time() - began < 1.0
+
+
+@pytest.mark.parametrize(
+    ("template", "value"),
+    [
+        (TEMPLATE.replace("News of", "${name}" * 4 + "${cloud}" * 90_000), "c" * 1000),
+        (TEMPLATE, ""),
+    ],
+)
+def test_a_small_file_does_not_become_a_huge_one(template, value):
+    sites = f'[[spec.sites]]\nname = "s"\ncloud = "{value}"\nreplicas = 2\n'
+    head = SET.partition("[[spec.sites]]")[0]
+    if not value:
+        template += "#" * 500_000
+        sites = "".join(sites.replace('"s"', f'"s{number}"') for number in range(100))
+
+    found = compiled(template, head + sites)
+
+    assert "characters of manifests; at most 33554432" in told(found)[0]
+    assert not found.complete
 
 
 def test_a_thousand_sites_with_the_same_error_are_told_once():

@@ -125,4 +125,6 @@ def test_a_dependent_that_stays_is_a_persons_affair():
 def test_an_aborted_run_is_told_before_what_it_would_wait_for():
     now = waiting(run=run(abort="a person said so"))
 
-    assert assess(now, plan(now)).diagnostics[0] == "a person said so"
+    stalled = assess(now, plan(now)).condition("Stalled")
+    assert stalled is not None
+    assert stalled.message == "a person said so"
