@@ -298,6 +298,7 @@ def test_incident_10_nothing_goes_without_a_word(caplog: pytest.LogCaptureFixtur
         return [event for event in site.house.events if isinstance(event, ActionEnded)]
 
     site, actions = told(act)
+    first, last = (snapshot.revision for snapshot in site.source.history)
     with caplog.at_level(logging.INFO, "headwater"):
         for event in actions:
             EventLog()(event)
@@ -305,10 +306,11 @@ def test_incident_10_nothing_goes_without_a_word(caplog: pytest.LogCaptureFixtur
         vars(r)["fields"] for r in caplog.records if vars(r)["fields"]["action"] == "terminate"
     ]
 
-    assert all(event.reason for event in actions)
+    assert all(event.reason and event.plan for event in actions)
+    assert {event.revision for event in actions if event.action == "create"} == {first}
     assert sum(event.action == "create" for event in actions) == len(site.clouds.created)
-    assert [(f["deployment"], f["instance"], f["reason"]) for f in ended] == [
-        ("shop", "web.4", "web has 3 instances now")
+    assert [(f["deployment"], f["instance"], f["reason"], f["revision"]) for f in ended] == [
+        ("shop", "web.4", "web has 3 instances now", last)
     ]
 
 

@@ -13,11 +13,15 @@ INDEX = "headwater:index"
 INCARNATION = "headwater:incarnation"
 MACHINE_DIGEST = "headwater:machine-digest"
 REVISION = "headwater:revision"
+SAFETY = "headwater:safety"
+"""`protect`, `orphan` or both, with a space between; absent where it would be empty."""
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
 def to_metadata(tags: Tags) -> dict[str, str]:
+    safety = {"protect": tags.protect, "orphan": tags.orphan}
+    said = " ".join(word for word, holds in safety.items() if holds)
     return {
         INSTALLATION: tags.installation,
         DEPLOYMENT: tags.key.deployment,
@@ -26,6 +30,7 @@ def to_metadata(tags: Tags) -> dict[str, str]:
         INCARNATION: str(tags.incarnation),
         MACHINE_DIGEST: tags.machine_digest,
         REVISION: tags.revision,
+        **({SAFETY: said} if said else {}),
     }
 
 
@@ -43,7 +48,16 @@ def from_metadata(metadata: Mapping[str, object], installation: str) -> Tags | N
     if index is None or index < 1 or incarnation is None:
         return None
     key = InstanceKey(deployment, node, index)
-    return Tags(installation, key, incarnation, digest, revision)
+    safety = str(metadata.get(SAFETY, "")).split()
+    return Tags(
+        installation,
+        key,
+        incarnation,
+        digest,
+        revision,
+        protect="protect" in safety,
+        orphan="orphan" in safety,
+    )
 
 
 def _number(value: object) -> int | None:

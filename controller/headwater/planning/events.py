@@ -49,7 +49,7 @@ class PassEnded:
 
 @dataclass(frozen=True, slots=True)
 class ActionEnded:
-    """`action` is `create`, `terminate`, `contextualise`."""
+    """`action` is `create`, `terminate`, `contextualise`: the trail of who did what, and why."""
 
     name: ClassVar[str] = "action.ended"
     deployment: str
@@ -58,6 +58,12 @@ class ActionEnded:
     reason: str
     seconds: float
     error: str = ""
+    revision: str = ""
+    """The revision that the run brings about."""
+    plan: str = ""
+    """The digest of the plan that asked for it."""
+    approval: str = ""
+    """The digest that a person has approved for this plan; empty where none was needed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
 """What was begun and what became of it: the planner's memory of each machine and run."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from headwater.topology.keys import InstanceKey
+from headwater.topology.machines import Machine
 
 
 class WorkState(StrEnum):
@@ -99,4 +100,14 @@ def next_run(run: Run | None, revision: str, digest: str, now: datetime) -> Run:
         orphan=run.orphan,
         depends_on=run.depends_on,
         version=run.version,
+    )
+
+
+def with_safety_of(run: Run, machines: Iterable[Machine]) -> Run:
+    """The run of machines that only their tags tell of: one that is to be kept keeps them all."""
+    tags = [machine.tags for machine in machines]
+    return replace(
+        run,
+        protect=run.protect or any(tag.protect for tag in tags),
+        orphan=run.orphan or any(tag.orphan for tag in tags),
     )

@@ -64,8 +64,9 @@ class Executor:
             if isinstance(action, Contextualise):
                 self._contextualise(action, run)
                 outcomes.append(Outcome(action))
+        seconds = time.monotonic() - began
         for outcome in outcomes:
-            self._tell(outcome, time.monotonic() - began)
+            self.emit(_told(outcome, seconds, plan, run))
         return outcomes
 
     async def _create(
@@ -73,7 +74,7 @@ class Executor:
     ) -> Iterable[Outcome]:
         if not actions:
             return []
-        orders = [self.order(action, run.revision) for action in actions]
+        orders = [self.order(action, run) for action in actions]
         places = Counter(order.spec.cloud for order in orders)
         self.observer.expect_new(places)
         self.ledger.intend(deployment, orders, self.clock())
@@ -106,7 +107,7 @@ class Executor:
         self.observer.created(answer)
         return Outcome(action)
 
-    def order(self, action: Create, revision: str) -> CreateOrder:
+    def order(self, action: Create, run: Run) -> CreateOrder:
         """The same name and token at every attempt, so that a repeated order makes nothing new."""
         key = action.key
         suffix = "" if action.incarnation == 1 else f"-r{action.incarnation}"
@@ -115,7 +116,13 @@ class Executor:
             token=digest([self.installation, str(key), action.incarnation]),
             spec=action.spec.machine,
             tags=Tags(
-                self.installation, key, action.incarnation, action.spec.machine_digest, revision
+                self.installation,
+                key,
+                action.incarnation,
+                action.spec.machine_digest,
+                run.revision,
+                protect=run.protect,
+                orphan=run.orphan,
             ),
             authorized_key=self.machines.public_key,
         )
@@ -169,18 +176,20 @@ class Executor:
         )
         self.machines.contextualise(target, context(spec, record))
 
-    def _tell(self, outcome: Outcome, seconds: float) -> None:
-        action = outcome.action
-        self.emit(
-            ActionEnded(
-                deployment=action.key.deployment,
-                instance=action.key.instance,
-                action=type(action).__name__.lower(),
-                reason=action.reason,
-                seconds=seconds,
-                error=str(outcome.error or ""),
-            )
-        )
+
+def _told(outcome: Outcome, seconds: float, plan: Plan, run: Run) -> ActionEnded:
+    action = outcome.action
+    return ActionEnded(
+        deployment=action.key.deployment,
+        instance=action.key.instance,
+        action=type(action).__name__.lower(),
+        reason=action.reason,
+        seconds=seconds,
+        error=str(outcome.error or ""),
+        revision=run.revision,
+        plan=plan.digest,
+        approval=plan.approval,
+    )
 
 
 def _still_serves(outcome: Outcome) -> bool:

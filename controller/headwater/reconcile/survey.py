@@ -8,7 +8,7 @@ from headwater.errors import HeadwaterError
 from headwater.planning.events import LeakFound
 from headwater.planning.problems import problems
 from headwater.planning.quota import room
-from headwater.planning.records import Run, next_run
+from headwater.planning.records import Run, next_run, with_safety_of
 from headwater.planning.situation import Fleet, Situation
 from headwater.reconcile.executor import Executor
 from headwater.reconcile.order import Order
@@ -46,11 +46,13 @@ class Survey:
         ledger, catalog = self.executor.ledger, self.wanted.catalog
         run = ledger.runs.get(name)
         digest = desired.digest if desired else ""
-        if run is None and desired is None:
-            leaked = len(self.executor.observer.machines(name))
-            self.executor.emit(LeakFound(name, leaked))
         if run is None or (run.digest != digest and name not in catalog.failed):
+            is_leak = run is None and desired is None
             run = next_run(run, catalog.revision, digest, self.executor.clock())
+            if is_leak:
+                leaked = self.executor.observer.machines(name)
+                self.executor.emit(LeakFound(name, len(leaked)))
+                run = with_safety_of(run, leaked)
             ledger.set_run(name, run)
             self.executor.exchange.stop_waiting(name, "")
         return run

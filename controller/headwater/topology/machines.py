@@ -45,6 +45,9 @@ class Tags:
     incarnation: int
     machine_digest: str
     revision: str
+    protect: bool = False
+    orphan: bool = False
+    """What the manifest said when the machine was made, for when manifest and journal are lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ tags = st.builds(
     incarnation=st.integers(0, 10**6),
     machine_digest=st.text(),
     revision=st.text(),
+    protect=st.booleans(),
+    orphan=st.booleans(),
 )
 EXAMPLE = to_metadata(Tags("ours", InstanceKey("hello", "web", 1), 1, "digest", "revision"))
 

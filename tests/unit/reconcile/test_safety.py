@@ -344,6 +344,21 @@ class TestPasses:
         assert forgetful.instances() == web("1#1", "2#1")
         assert "protected" in forgetful.status().blocked
 
+    @pytest.mark.parametrize("said", ["protect", "orphan"])
+    async def test_what_the_manifest_said_outlives_manifest_and_journal_together(self, said):
+        house = await converged(shop(2, protect=said == "protect", orphan=said == "orphan"))
+        forgetful = House(house.clouds, house.machines.agents)
+        for _ in range(3):
+            await forgetful.want(BLOG, revision="r2")
+            await forgetful.rest()
+
+        assert forgetful.instances() == web("1#1", "2#1")
+        shown = forgetful.status()
+        if said == "orphan":
+            assert condition(forgetful).reason == "Orphaned"
+        else:
+            assert "2 instances are protected from this" in shown.blocked
+
     async def test_a_removed_deployment_is_gone_when_two_listings_lack_it_and_not_one(self):
         house = await converged(shop(2))
         house.clouds.omitted = {machine.id for machine in house.clouds.present()}

@@ -17,7 +17,9 @@ from headwater.planning.events import (
 from headwater.planning.status import Phase
 from headwater.reporting.logs import EventLog, configure_logging
 
-CREATED = ActionEnded("hello", "wn.1", "create", "it is missing", 0.31)
+CREATED = ActionEnded(
+    "hello", "wn.1", "create", "it is missing", 0.31, revision="c0ffee", plan="d1", approval="d1"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +55,9 @@ def test_json_has_a_constant_event_name_and_fields():
         "reason": "it is missing",
         "seconds": 0.31,
         "error": "",
+        "revision": "c0ffee",
+        "plan": "d1",
+        "approval": "d1",
     }
 
 
@@ -61,6 +66,7 @@ def test_people_get_one_short_line():
 
     assert line[9:] == (
         'action.ended             hello/wn.1 action=create reason="it is missing" seconds=0.3s'
+        " revision=c0ffee plan=d1 approval=d1"
     )
 
 
