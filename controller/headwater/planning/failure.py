@@ -1,6 +1,7 @@
 """Why a run fails, in the words of what failed first."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from headwater.planning.records import Record, WorkState
@@ -16,8 +17,9 @@ def failure(situation: Situation) -> str:
     A node of which some may fail fails with the first that is too many.
     """
     found, tolerate = failures(situation), _limits(situation)
+    counts = _by_node(found)
     for key, why in found.items():
-        count, limit = _of_node(key, found), tolerate.get(key.node, 0)
+        count, limit = counts[key.node], tolerate.get(key.node, 0)
         if count > limit:
             also = f"; {count} of node {key.node} have failed, and {limit} may" if limit else ""
             return f"{key.instance}: {why}{also}"
@@ -39,8 +41,8 @@ def _limits(situation: Situation) -> Mapping[str, int]:
     return situation.desired.tolerate if situation.desired else {}
 
 
-def _of_node(key: InstanceKey, found: Mapping[InstanceKey, str]) -> int:
-    return sum(other.node == key.node for other in found)
+def _by_node(keys: Iterable[InstanceKey]) -> Counter[str]:
+    return Counter(key.node for key in keys)
 
 
 def failures(situation: Situation) -> dict[InstanceKey, str]:
