@@ -32,9 +32,8 @@ def tolerated(situation: Situation) -> Mapping[InstanceKey, str]:
     if not tolerate:
         return {}
     found = failures(situation)
-    return {
-        key: why for key, why in found.items() if _of_node(key, found) <= tolerate.get(key.node, 0)
-    }
+    counts = _by_node(found)
+    return {key: why for key, why in found.items() if counts[key.node] <= tolerate.get(key.node, 0)}
 
 
 def _limits(situation: Situation) -> Mapping[str, int]:
