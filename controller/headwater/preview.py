@@ -11,6 +11,7 @@ from headwater.cloud.gateway import Gateway
 from headwater.errors import Refused
 from headwater.manifests.resolved import Catalog
 from headwater.planning.decision import decide
+from headwater.planning.failure import tolerated
 from headwater.planning.planner import Plan
 from headwater.planning.problems import problems
 from headwater.planning.quota import room
@@ -106,7 +107,7 @@ class _World:
             self.exchange.lead(machine.key, machine.id)
         clouds = desired.clouds if desired else {machine.id.cloud for machine in machines}
         records = {machine.id: self.ledger.records.get(machine.id) for machine in machines}
-        return Situation(
+        situation = Situation(
             deployment=name,
             desired=desired,
             machines=machines,
@@ -120,6 +121,9 @@ class _World:
             fleet=self._fleet(name, desired),
             room=room(self.catalog, self.observer.count),
         )
+        if self.exchange.lose(name, tolerated(situation)):
+            situation = replace(situation, inputs=self.exchange.inputs(name))
+        return situation
 
     def _fleet(self, name: str, desired: Desired | None) -> Fleet:
         defined = {*self.catalog.deployments, *self.catalog.failed}
