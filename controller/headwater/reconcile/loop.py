@@ -214,9 +214,12 @@ class Loop:
         self._suspicion.set()
 
     def heard(self, event: Event) -> None:
-        """Listens to the loop's own events, for the answers."""
+        """Listens to the loop's own events, for the answers and for those that come next."""
         if isinstance(event, StatusChanged):
             self.answering.heard(event.deployment, event.status)
+            order = self.reconciler.survey.order
+            for name in order.concerned(event.deployment, event.status):
+                self.dispatch.add(name, Priority.PROGRESS)
 
     def check_settled(self) -> None:
         """After every pass: when everything is at rest, the revision is answered."""
