@@ -8,6 +8,7 @@ import time
 
 from headwater_agent import protocol
 from headwater_agent.frames import unpack
+from headwater_agent.health import Health, check_of
 from headwater_agent.line import Line, LineClosed
 from headwater_agent.questions import Client, Questions
 from headwater_agent.report import INTERVAL, Report
@@ -46,8 +47,10 @@ class Daemon:
         remove_other_programs(digest)
         self._work = Work(root, self._selector, self._on_hint)
         self._report = Report(self._work, self._tell)
+        self._health = Health(root, self._selector, self._work, self._tell)
         self._answers: "dict[str, Any]" = {
             "context": self._on_context,
+            "health": self._on_health,
             "hosts": self._on_hosts,
             "stop": self._on_stop,
             "reply": self._on_reply,
@@ -59,7 +62,8 @@ class Daemon:
     def serve(self) -> None:
         """Until another version takes over, or the root is removed."""
         while self._serving:
-            ready = self._selector.select(self._patience())
+            pause = min(self._health.attend(rests=False), self._patience())
+            ready = self._selector.select(pause)
             for key, _ in ready:
                 # An earlier one may have closed it, and its number may be another's by now.
                 if self._selector.get_map().get(key.fd) is key:
@@ -174,6 +178,12 @@ class Daemon:
         except OSError as error:
             self._report.fail(error)
         self._stepped()
+
+    def _on_health(self, message: "dict[str, Any]") -> None:
+        try:
+            self._health.want(check_of(message))
+        except OSError as error:
+            _say("health: %s" % error)
 
     def _on_hosts(self, message: "dict[str, Any]") -> None:
         try:
