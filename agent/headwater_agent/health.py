@@ -31,6 +31,40 @@ IDLE = 60.0
 HEALTHY, FAILING, UNHEALTHY = "healthy", "failing", "unhealthy"
 
 
+class Standing:
+    """What the answers to one check amount to."""
+
+    def __init__(self, interval: float, limit: int) -> None:
+        self._interval = interval
+        self._limit = limit
+        self._failures = 0
+        self._held = False
+        self.state = ""
+        self.words = ""
+
+    def take(self, words: str) -> bool:
+        """An answer: words say what is wrong. True when that is news."""
+        self._failures = self._failures + 1 if words else 0
+        self._held = self._held or not words
+        state = HEALTHY
+        if words:
+            state = UNHEALTHY if self._failures >= self._limit else FAILING
+        # Words that differ each time are told ever more seldom.
+        is_power_of_two = self._failures & (self._failures - 1) == 0
+        news = state != self.state or (words != self.words and is_power_of_two)
+        if news:
+            self.state, self.words = state, words
+        return news
+
+    @property
+    def pause(self) -> float:
+        """Seconds until it is asked again: until it holds, sooner than later."""
+        if self._held or not self._failures:
+            return self._interval
+        growing: float = FIRST * 2 ** min(self._failures - 1, 16)
+        return min(self._interval, growing)
+
+
 class Health:
     """Runs in the agent's root."""
 
@@ -49,18 +83,19 @@ class Health:
         self._probe = 0
         self._answers = -1
         self._begun = 0.0
-        self._forget()
+        self._due = 0.0
+        self._settled = False
+        self._standing = _standing(self._check)
 
     def want(self, check: "dict[str, Any]") -> None:
         """Ask this check from now on, or none; tell how the present one stands. Raises OSError."""
         wanted = check if check["id"] else None
         if wanted != self._check:
             self._give_up()
+            self._check, self._standing = wanted, _standing(wanted)
             os.makedirs(DIRECTORY + "/work", exist_ok=True)
             records.write(CHECK, check)
-            self._check = wanted
-            self._forget()
-        elif self._state:
+        elif self._standing.state:
             self._say()
 
     def attend(self, rests: bool) -> float:
@@ -70,7 +105,7 @@ class Health:
             self._give_up()
             return IDLE
         if self._probe:
-            overdue = self._begun + check["timeout"] + GRACE
+            overdue: float = self._begun + check["timeout"] + GRACE
             if now >= overdue:
                 signal_session(self._probe, signal.SIGKILL)  # its end is its answer
             return max(overdue - now, 0.1)
@@ -95,7 +130,7 @@ class Health:
         try:
             self._probe, self._answers = probe.start(self._question(check), check["timeout"])
         except (Unstartable, OSError) as error:
-            self._judge(check, str(error))
+            self._judge(str(error))
             return
         self._selector.register(self._answers, selectors.EVENT_READ, self._on_answer)
 
@@ -121,35 +156,21 @@ class Health:
         self._end(left_alone=bool(answer))
         if self._check is not None:
             words = answer.decode("utf-8", "replace") if answer else "the check was killed"
-            self._judge(self._check, "" if words == probe.HOLDS else words)
+            self._judge("" if words == probe.HOLDS else words)
 
-    def _judge(self, check: "dict[str, Any]", words: str) -> None:
-        """Take an answer into account: words say what is wrong."""
-        self._failures = self._failures + 1 if words else 0
-        self._held = self._held or not words
-        pause = check["interval"]
-        if not self._held:
-            pause = min(pause, FIRST * 2 ** min(self._failures - 1, 16))
-        self._due = self._begun + pause * (0.9 + 0.2 * _chance())
-        state = HEALTHY
-        if words:
-            state = UNHEALTHY if self._failures >= check["failures"] else FAILING
-        news = state != self._state
-        # Words that differ each time are told ever more seldom.
-        if words != self._words and self._failures & (self._failures - 1) == 0:
-            news = True
+    def _judge(self, words: str) -> None:
+        news = self._standing.take(words)
+        self._due = self._begun + self._standing.pause * (0.9 + 0.2 * _chance())
         if news:
-            self._state, self._words = state, words
             self._say()
 
     def _say(self) -> None:
         check: "Any" = self._check
-        self._tell(protocol.checked(check["context"], check["id"], self._state, self._words))
-
-    def _forget(self) -> None:
-        self._settled = self._held = False
-        self._failures, self._due = 0, 0.0
-        self._state, self._words = "", ""
+        self._tell(
+            protocol.checked(
+                check["context"], check["id"], self._standing.state, self._standing.words
+            )
+        )
 
     def _give_up(self) -> None:
         """What runs here now may be why it does not hold: the answer would count for nothing."""
@@ -195,6 +216,10 @@ def _kept() -> "dict[str, Any] | None":
     except (OSError, LookupError, TypeError, ValueError):
         return None
     return check if check and check["id"] else None
+
+
+def _standing(check: "dict[str, Any] | None") -> Standing:
+    return Standing(check["interval"], check["failures"]) if check else Standing(1.0, 1)
 
 
 def _chance() -> float:

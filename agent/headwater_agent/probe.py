@@ -48,7 +48,7 @@ class Question:
         self.environment = environment
 
 
-class Late(Exception):  # noqa: N818  # the reason's word
+class Late(Exception):  # the reason's word
     """The time for an answer is over."""
 
 

@@ -89,9 +89,9 @@ def inputs(situation: Situation) -> Mapping[InstanceKey, Mapping[str, str]]:
         serving = [
             machine
             for machine in seat.outdated
-            if not seat.succeeded
+            if not seat.ready
             and machine.id in situation.records
-            and situation.records[machine.id].state is WorkState.SUCCEEDED
+            and situation.records[machine.id].is_in_order
         ]
         machine = next(iter((*serving, seat.current)), None)
         return machine.address if machine else None

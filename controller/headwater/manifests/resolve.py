@@ -107,6 +107,7 @@ class Resolution:
             outputs=flat.outputs,
             skip=frozenset(node.skip),
             tolerate_failures=node.tolerate_failures,
+            health=flat.health,
         )
 
     def _check_replicas(self) -> None:

@@ -25,7 +25,6 @@ UNSUPPORTED = (
     Unsupported("Deployment", "spec.dependsOn", harmless=([],)),
     Unsupported("Deployment", "spec.nodes.*.tolerateFailures", harmless=(0,)),
     Unsupported("Deployment", "spec.nodes.*.inputs.*.secret"),
-    Unsupported("Component", "spec.health"),
     Unsupported("Component", "spec.volumes", harmless=([],)),
     Unsupported("Component", "spec.recipes.report"),
     Unsupported("Component", "spec.recipes.onInstanceAdd"),

@@ -81,6 +81,17 @@ class StepEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthChanged:
+    """The check of an instance's machine stands differently: healthy, failing or unhealthy."""
+
+    name: ClassVar[str] = "health.changed"
+    deployment: str
+    instance: str
+    state: str
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StatusChanged:
     """The status of a deployment differs from the last one told. None: the deployment is gone."""
 
@@ -127,6 +138,7 @@ Event = (
     | PassEnded
     | ActionEnded
     | StepEnded
+    | HealthChanged
     | StatusChanged
     | RunEnded
     | LoopDetected

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from headwater.planning import health
 from headwater.planning.records import Record, WorkState
 from headwater.planning.seats import Seat, seats
 from headwater.planning.situation import Situation
@@ -21,6 +22,8 @@ def failure(situation: Situation) -> str:
         if limit is not None and situation.now >= limit:
             seconds = int(situation.desired.provision_timeout)
             return f"{key.instance}: no contact within {seconds} s: {_silence(seat)}"
+        if unhealthy := health.failure(seat, situation):
+            return f"{key.instance}: {unhealthy}"
         if record is None or record.state is not WorkState.FAILED:
             continue
         if record.run == situation.run.number and record.reason != "interrupted":

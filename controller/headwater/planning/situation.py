@@ -46,6 +46,8 @@ class Situation:
     """The highest incarnation that we ended, or that a person has accepted as gone."""
     problems: tuple[str, ...] = ()
     """What the clouds cannot do of what the manifest asks."""
+    replacements: Mapping[InstanceKey, tuple[datetime, ...]] = field(default_factory=dict)
+    """When instances were replaced for their health, oldest first."""
     doubts: Mapping[InstanceKey, datetime] = field(default_factory=dict)
     """Creations without an answer, at clouds that would not know a repeated order."""
     fleet: Fleet = Fleet()

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from headwater.planning.health import condition, given_up
 from headwater.planning.instances import instance_status, progress, unwanted_status
 from headwater.planning.planner import ORPHANED, Plan
 from headwater.planning.seats import seats
@@ -16,13 +17,13 @@ def assess(situation: Situation, plan: Plan) -> DeploymentStatus:
     every = seats(situation)
     instances = [instance_status(seat, situation) for seat in every.values()]
     ready = sum(instance.state == "ready" for instance in instances)
-    failed = sum(instance.state == "failed" for instance in instances)
+    failed = sum(instance.state in {"failed", "unhealthy"} for instance in instances)
     rest = [unwanted_status(machine) for machine in situation.machines if machine.key not in every]
     conditions = _conditions(situation, plan, instances)
     return DeploymentStatus(
         name=situation.deployment,
         phase=_phase(situation, instances, conditions),
-        conditions=conditions,
+        conditions=(*conditions, *condition(situation)),
         desired=len(every),
         ready=ready,
         failed=failed,
@@ -63,6 +64,7 @@ def _obstacles(situation: Situation, plan: Plan) -> tuple[tuple[str, str], ...]:
         ("Unsupported", "; ".join(situation.problems)),
         ("RunFailed", situation.run.abort),
         ("PlanBlocked", plan.blocked),
+        ("Unhealthy", given_up(situation)),
         ("QuotaExceeded", "" if plan.actions else "; ".join(plan.short)),
     )
 
@@ -131,7 +133,8 @@ def _phase(
 def rolled_back(status: DeploymentStatus, reason: str, revision: str) -> DeploymentStatus:
     """It runs as `revision` said, because what the branch says failed."""
     message = f"{reason}; rolled back to {revision[:10]}"
-    return replace(status, conditions=_stalled("RolledBack", message))
+    healthy = filter(None, [status.condition("Healthy")])
+    return replace(status, conditions=(*_stalled("RolledBack", message), *healthy))
 
 
 def invalid(

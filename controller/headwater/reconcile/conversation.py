@@ -3,15 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from headwater.planning.events import StepEnded
-from headwater.planning.records import Record, WorkState
+from headwater.planning.events import HealthChanged, StepEnded
+from headwater.planning.records import Health, Record, WorkState
 from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.ports import Listener, Store
 from headwater.topology.keys import MachineId
 from headwater.topology.progress import (
+    Checked,
     Connected,
     Ended,
+    HealthState,
     LineLost,
     LineRefused,
     MachineEvent,
@@ -38,7 +40,7 @@ class Conversation:
     renew: Callable[[str], None]
     """Called with a deployment whose abort is taken back."""
 
-    def on_event(self, event: MachineEvent) -> None:
+    def on_event(self, event: MachineEvent) -> None:  # noqa: C901  # one case per event
         record = self.ledger.records.get(event.machine)
         if record is None:
             return
@@ -60,6 +62,8 @@ class Conversation:
                 changed = self._started(record, context, step)
             case Ended():
                 changed = self._ended(record, event)
+            case Checked():
+                changed = self._checked(record, event)
         if changed != record:
             self.ledger.set_record(event.machine, changed)
             self.look_again(record.key.deployment)
@@ -98,7 +102,28 @@ class Conversation:
             seconds=event.seconds,
             trouble="",
             inputs={**present, **record.inputs},
+            ended=self.exchange.clock(),
         )
+
+    def _checked(self, record: Record, event: Checked) -> Record:
+        """It may come before the end of its context: output is told at leisure."""
+        if (event.context, event.check) != (record.context, record.check):
+            return record
+        before = record.health
+        if before and (before.state, before.words) == (event.state, event.words):
+            return record
+        same = before is not None and before.state is event.state
+        since = before.since if before and same else self.exchange.clock()
+        held = event.state is HealthState.HEALTHY or (before is not None and before.held)
+        if not same:
+            told = HealthChanged(
+                deployment=record.key.deployment,
+                instance=record.key.instance,
+                state=event.state.value,
+                words=event.words,
+            )
+            self.emit(told)
+        return replace(record, health=Health(event.state, since, event.words, held))
 
     async def on_request(self, request: Request) -> Reply:
         key = self.exchange.key_of(request.machine)

@@ -49,7 +49,7 @@ class Exchange:
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
-        self._clock = clock
+        self.clock = clock
         self._systems: dict[str, System] = {}
         self._keys: dict[MachineId, InstanceKey] = {}
         self._facts: dict[MachineId, dict[str, str]] = {}
@@ -228,7 +228,7 @@ class Exchange:
     def _store(self, machine: MachineId, key: InstanceKey, name: str, value: str) -> Reply:
         values = self._ledger.values.get(machine, {})
         if name not in values or values[name][0] != value:
-            self._ledger.set_values(machine, {**values, name: (value, self._clock())})
+            self._ledger.set_values(machine, {**values, name: (value, self.clock())})
             self._wake(key, [name])
         return Reply(0)
 

@@ -8,6 +8,8 @@ from headwater.errors import HeadwaterError, Stalled, Throttled
 from headwater.planning.decision import decide
 from headwater.planning.events import PassEnded
 from headwater.planning.failure import deadline, failure
+from headwater.planning.guard import still_approved
+from headwater.planning.health import looks
 from headwater.planning.planner import DOUBT, Plan, in_doubt
 from headwater.planning.records import WorkState
 from headwater.planning.seats import seats
@@ -18,6 +20,7 @@ from headwater.reconcile.executor import Executor, Outcome
 from headwater.reconcile.lines import Lines
 from headwater.reconcile.publisher import Publisher
 from headwater.reconcile.repetition import Repetition
+from headwater.reconcile.replacements import forget_replacements, note_replacements
 from headwater.reconcile.safety import Safety
 from headwater.reconcile.survey import Survey
 from headwater.reconcile.wanted import Wanted
@@ -75,9 +78,11 @@ class Reconciler:
         if self.lines.attend(situation):
             situation = self.survey.situation(name, desired, situation.run)
         current = decide(situation)
-        run = self.safety.remember(situation.run, desired, current)
+        run = replace(situation.run, approved=still_approved(situation))
+        run = self.safety.remember(run, desired, current)
         situation = self.survey.remember(situation, run)
         self.safety.spend(current)
+        note_replacements(self.executor.ledger, situation, current.actions)
         outcomes = await self.executor.execute(current, situation.run)
         following = self._judge(situation, current, outcomes)
         if event := self.repetition.seen(current, following.result):
@@ -154,6 +159,7 @@ class Reconciler:
         self.executor.exchange.forget(name)
         self.safety.came_back([name])
         self.survey.rollback.forget(name)
+        forget_replacements(self.executor.ledger, name)
         self.lines.forget(name)
         self.publisher.forget(name)
         # Machines that a listing lacked come back to the same safety.
@@ -179,6 +185,7 @@ def _next(situation: Situation, done: Plan, rest: Plan, errors: list[HeadwaterEr
         return Next("waiting", ROOM_DELAY)
     limits = [limit for s in seats(situation).values() if (limit := deadline(s, situation))]
     doubts = situation.doubts.items()
+    limits += looks(situation)
     limits += [since + DOUBT for key, since in doubts if in_doubt(key, situation)]
     left = (min(limits) - situation.now).total_seconds() if limits else 0.0
     again = max(0.0, left) if limits and not situation.run.abort else None

@@ -5,15 +5,18 @@ from dataclasses import dataclass
 
 from headwater.manifests.resolved import (
     Binding,
+    CommandCheck,
+    HttpCheck,
     Literal,
     RecipeKind,
     Reference,
     ResolvedDeployment,
     ResolvedNode,
     Secret,
+    TcpCheck,
     Update,
 )
-from headwater.topology.context import Step
+from headwater.topology.context import Check, Step
 from headwater.topology.digests import digest
 from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import MachineSpec
@@ -52,6 +55,12 @@ class InstanceSpec:
     machine: MachineSpec
     machine_digest: str
     work: Work
+    check: Check | None = None
+
+    @property
+    def check_digest(self) -> str:
+        """Empty where there is no check."""
+        return self.check.digest if self.check else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +113,8 @@ def _digest(deployment: ResolvedDeployment, instances: Iterable[InstanceSpec]) -
     return digest(
         {
             "instances": [
-                [str(spec.key), spec.machine_digest, spec.work.digest] for spec in instances
+                [str(spec.key), spec.machine_digest, spec.work.digest, spec.check_digest]
+                for spec in instances
             ],
             "timeouts": [deployment.provision_timeout, deployment.execute_timeout],
             "update": [
@@ -121,6 +131,7 @@ def _instances(deployment: ResolvedDeployment, node: ResolvedNode) -> list[Insta
     specs = {cloud: _machine(node, cloud) for cloud, _ in node.clouds}
     digests = {cloud: _machine_digest(spec) for cloud, spec in specs.items()}
     work = {cloud: _work(deployment, node, spec.platform) for cloud, spec in specs.items()}
+    check = _check(node)
     placed = [cloud for cloud, count in node.clouds for _ in range(count)]
     return [
         InstanceSpec(
@@ -128,6 +139,7 @@ def _instances(deployment: ResolvedDeployment, node: ResolvedNode) -> list[Insta
             specs[cloud],
             digests[cloud],
             work[cloud],
+            check,
         )
         for index, cloud in enumerate(placed, start=1)
         if index not in node.skip
@@ -191,6 +203,21 @@ def _steps(node: ResolvedNode) -> tuple[Step, ...]:
         after = sum(step.name == "pre-install" for step in steps)
         steps.insert(after, Step("packages", node.component, packages=node.packages))
     return tuple(steps)
+
+
+def _check(node: ResolvedNode) -> Check | None:
+    health = node.health
+    if health is None:
+        return None
+    match health.asks:
+        case CommandCheck(recipe):
+            asked: list[object] = ["command", recipe.text]
+        case HttpCheck(port, path, status):
+            asked = ["http", port, path, status]
+        case TcpCheck(port):
+            asked = ["tcp", port]
+    told = digest([asked, health.interval, health.failures])
+    return Check(told, health.asks, health.interval, health.failures)
 
 
 def _binding(bound: Binding | None) -> list[object] | None:

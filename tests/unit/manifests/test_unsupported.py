@@ -28,7 +28,6 @@ def diagnostics(text: str) -> list[str]:
         (SHOP + "[spec.keep]\n", "13:7: keep"),
         (WEB + 'report = "report.sh"\n', '13:1: report = "report.sh"'),
         (WEB + 'preScale = "drain.sh"\n', '13:1: preScale = "drain.sh"'),
-        (WEB + "[spec.health]\ntcp = { port = 22 }\n", "13:7: health"),
         (IMAGE + 'build = { from = "debian-12" }\n', "6:1: build"),
         (CLOUD + 'quota = { memory = "1GiB" }\n', '7:11: memory = "1GiB"'),
     ],

@@ -195,9 +195,7 @@ def test_a_node_is_updated_only_when_the_ones_ordered_before_it_are(situation):
     every = seats(situation)
     nodes = situation.desired.nodes
     order = [name for name in situation.desired.update.order if name in nodes]
-    unfinished = [
-        n for n, name in enumerate(order) if not all(every[k].succeeded for k in nodes[name])
-    ]
+    unfinished = [n for n, name in enumerate(order) if not all(every[k].ready for k in nodes[name])]
     later = (set(nodes) - set(order[: unfinished[0] + 1])) if unfinished else set()
     replaced = {a.key.node for a in decided.actions if isinstance(a, Create) and a.replaces}
     taken = {
