@@ -23,6 +23,8 @@ BACKOFF = (timedelta(minutes=2), timedelta(minutes=8))
 MOST = len(BACKOFF) + 1
 WITHIN = timedelta(hours=1)
 """So many replacements in this time, and a person has to look."""
+GIVEN_UP = "Unhealthy"
+"""Why a deployment is Stalled whose instances are not replaced any more."""
 UNHEALTHY_PERCENT = "40%"
 
 
@@ -55,7 +57,7 @@ def deadline(seat: Seat, situation: Situation) -> datetime | None:
     record = seat.record
     if record is None or record.state is not WorkState.SUCCEEDED or record.is_sound:
         return None
-    if _is_to_replace(seat):
+    if record.is_sick:
         return None
     since = max(record.ended or record.since, situation.run.started)
     return since + timedelta(seconds=seat.spec.work.timeout)
@@ -70,10 +72,9 @@ def failure(seat: Seat, situation: Situation) -> str:
 
 
 def _is_to_replace(seat: Seat) -> bool:
-    """An outdated machine that is still there may serve, and its end waits for this one."""
     record, machine = seat.record, seat.current
     running = machine is not None and machine.state is MachineState.RUNNING
-    return running and record is not None and record.is_sick and not seat.outdated
+    return running and record is not None and record.is_sick
 
 
 def sick(situation: Situation) -> tuple[Seat, ...]:

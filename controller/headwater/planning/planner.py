@@ -175,6 +175,7 @@ def _heal(
     for seat, words in replaceable(situation, every, held):
         if seat.current is not None:
             yield Terminate(seat.current, f"unhealthy: {words}")
+        if not seat.outdated:  # else the one that it was to replace is replaced anew
             yield _create(seat, situation, f"unhealthy: {words}")
 
 

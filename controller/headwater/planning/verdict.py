@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from headwater.planning.health import condition, given_up
+from headwater.planning.health import GIVEN_UP, condition, given_up
 from headwater.planning.instances import instance_status, progress, unwanted_status
 from headwater.planning.planner import ORPHANED, Plan
 from headwater.planning.seats import seats
@@ -64,7 +64,7 @@ def _obstacles(situation: Situation, plan: Plan) -> tuple[tuple[str, str], ...]:
         ("Unsupported", "; ".join(situation.problems)),
         ("RunFailed", situation.run.abort),
         ("PlanBlocked", plan.blocked),
-        ("Unhealthy", given_up(situation)),
+        (GIVEN_UP, given_up(situation)),
         ("QuotaExceeded", "" if plan.actions else "; ".join(plan.short)),
     )
 

@@ -33,7 +33,7 @@ def _is_healthy(machine: Machine, situation: Situation) -> bool:
         and machine.state is MachineState.RUNNING
         and machine.tags.machine_digest == spec.machine_digest
         and machine.id.cloud == spec.machine.cloud
-        and record.state is WorkState.SUCCEEDED
+        and record.is_in_order
         and not staleness(record, spec, situation)
     )
 
@@ -45,7 +45,7 @@ def _serving(situation: Situation, key: InstanceKey) -> set[MachineId]:
         if machine.key == key
         and machine.state in ALIVE
         and machine.id in situation.records
-        and situation.records[machine.id].state is WorkState.SUCCEEDED
+        and situation.records[machine.id].is_in_order
     }
 
 
