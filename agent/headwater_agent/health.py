@@ -152,7 +152,7 @@ class Health:
         )
 
     def _on_answer(self, _: int) -> None:
-        answer = os.read(self._answers, probe.ANSWER)
+        answer = os.read(self._answers, 4 * probe.WORDS)
         self._end(left_alone=bool(answer))
         if self._check is not None:
             words = answer.decode("utf-8", "replace") if answer else "the check was killed"

@@ -15,9 +15,8 @@ from headwater_agent.processes import close_all_but, signal_session
 from headwater_agent.steps import why_not
 
 HOLDS = "ok"
-ANSWER = 4096
-"""Bytes of an answer at most: HOLDS, or what is wrong."""
 WORDS = 400
+"""Characters of an answer at most: HOLDS, or what is wrong."""
 TAIL = 4096
 HEAD = 4096
 """Bytes that a status line has at most."""
@@ -67,7 +66,7 @@ def start(question: Question, seconds: float) -> "tuple[int, int]":
     try:
         close_all_but(writer)
         os.setsid()
-        os.write(writer, _answer(question, seconds).encode("utf-8", "replace")[:ANSWER])
+        os.write(writer, _answer(question, seconds)[:WORDS].encode("utf-8", "replace"))
     except BaseException:  # noqa: BLE001  # a fork must not return into its parent's loop
         traceback.print_exc()
     finally:
@@ -165,7 +164,7 @@ def _exit_of(question: Question, seconds: float) -> str:
     number = os.read(failure, 16)
     if number:
         error = OSError(int(number), os.strerror(int(number)))
-        return why_not(question.program, error)[:WORDS]
+        return why_not(question.program, error)
     tail, status = _Tail(output), 0
     try:
         while True:
@@ -175,11 +174,11 @@ def _exit_of(question: Question, seconds: float) -> str:
             if ended:
                 break
     except Late:
-        return ("the check takes longer than %g s: %s" % (seconds, tail.words))[:WORDS]
+        return "the check takes longer than %g s: %s" % (seconds, tail.words)
     code = 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
     if code == 0:
         return HOLDS
-    return ("the check exited with %d: %s" % (code, tail.words))[:WORDS]
+    return "the check exited with %d: %s" % (code, tail.words)
 
 
 class _Tail:
