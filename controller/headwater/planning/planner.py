@@ -12,8 +12,8 @@ from headwater.planning.seats import (
     ADOPTED,
     MACHINE_CHANGED,
     Seat,
+    has_served,
     has_succeeded,
-    may_serve,
     seats,
     staleness,
 )
@@ -133,10 +133,10 @@ def _surplus(key: InstanceKey, seat: Seat, situation: Situation) -> Iterator[Act
     else:
         known = bool(seat.outdated) and has_succeeded(seat.outdated[0], records)
         for machine in seat.outdated[1:]:
-            if known or not may_serve(machine, records):
+            if known or not has_served(machine, records):
                 yield Terminate(machine, f"incarnation {_incarnation(seat.outdated[0])} is enough")
     for machine in seat.spare:
-        if seat.ready or not may_serve(machine, records):
+        if seat.ready or not has_served(machine, records):
             yield Terminate(
                 machine, f"incarnation {_incarnation(seat.current)} plays {key.instance}"
             )
@@ -186,7 +186,7 @@ def _heal(
     for seat, words in replaceable(situation, every, held):
         if seat.current is not None:
             yield Terminate(seat.current, f"unhealthy: {words}")
-        if not seat.outdated:  # else the one that it was to replace is replaced anew
+        if not (seat.outdated or seat.spare):  # else another one plays it, or is replaced anew
             yield _create(seat, situation, f"unhealthy: {words}")
 
 

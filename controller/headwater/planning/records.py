@@ -95,6 +95,11 @@ class Record:
         return was and not self.is_sound
 
     @property
+    def has_served(self) -> bool:
+        """It may do so again: what it was told to do anew has not succeeded yet."""
+        return self.served or self.state is WorkState.SUCCEEDED
+
+    @property
     def context(self) -> str:
         return f"{self.work_digest}.{self.generation}"
 
