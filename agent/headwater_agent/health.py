@@ -13,7 +13,7 @@ import time
 from headwater_agent import journal as records
 from headwater_agent import probe, protocol
 from headwater_agent.processes import signal_session
-from headwater_agent.steps import Unstartable, prepare
+from headwater_agent.steps import Script, Unstartable, prepare
 from headwater_agent.surroundings import environment, search_path
 from headwater_agent.work import Work
 
@@ -98,10 +98,10 @@ class Health:
         elif self._standing.state:
             self._say()
 
-    def attend(self, rests: bool) -> float:
-        """Begin or give up what is due; seconds until the next look. `rests`: nothing may run."""
+    def attend(self) -> float:
+        """Begin or give up what is due; seconds until the next look."""
         check, now = self._check, time.monotonic()
-        if check is None or rests or not self._applies(check):
+        if check is None or not self._applies(check):
             self._give_up()
             return IDLE
         if self._probe:
@@ -118,7 +118,7 @@ class Health:
     def _applies(self, check: "dict[str, Any]") -> bool:
         """The context that it belongs to is the one that the machine is at, and has succeeded."""
         wanted = self._work.wanted
-        if self._work.active is not None or wanted is None or self._work.id != check["context"]:
+        if self._work.is_busy or wanted is None or self._work.id != check["context"]:
             return False
         if not self._settled:
             end = wanted.ended
@@ -136,19 +136,18 @@ class Health:
 
     def _question(self, check: "dict[str, Any]") -> "probe.Question":
         """Raises Unstartable, OSError."""
-        program = ""
+        script, directory = None, "%s/%s" % (self._root, DIRECTORY)
         if check["script"]:
             step = {"name": "health", "script": check["script"], "packages": []}
-            path = search_path(self._root)
-            program = prepare("%s/%s" % (self._root, DIRECTORY), 0, step, path)
+            program = prepare(directory, 0, step, search_path(self._root))
+            script = Script(program, environment(self._root, check["environment"]))
         return probe.Question(
             address=check["address"],
             port=check["port"],
             path=check["path"],
             status=check["status"],
-            program=program,
-            directory="%s/%s/work" % (self._root, DIRECTORY),
-            environment=environment(self._root, check["environment"]),
+            script=script,
+            directory=directory + "/work",
         )
 
     def _on_answer(self, _: int) -> None:

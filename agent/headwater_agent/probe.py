@@ -12,7 +12,7 @@ import traceback
 
 from headwater_agent.log import last_words
 from headwater_agent.processes import close_all_but, signal_session
-from headwater_agent.steps import why_not
+from headwater_agent.steps import Script
 
 HOLDS = "ok"
 WORDS = 400
@@ -34,17 +34,15 @@ class Question:
         port: int,
         path: str,
         status: int,
-        program: str,
+        script: "Script | None",
         directory: str,
-        environment: "dict[bytes, bytes]",
     ) -> None:
         self.address = address
         self.port = port
         self.path = path
         self.status = status
-        self.program = program
+        self.script = script
         self.directory = directory
-        self.environment = environment
 
 
 class Late(Exception):  # the reason's word
@@ -77,7 +75,9 @@ def _answer(question: Question, seconds: float) -> str:
     signal.signal(signal.SIGALRM, _ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        return _run(question, seconds) if question.program else _call(question)
+        if question.script is not None:
+            return _run(question.script, question.directory, seconds)
+        return _call(question)
     except Late:
         return "%s:%d: no answer within %g s" % (question.address, question.port, seconds)
 
@@ -146,25 +146,25 @@ def _read_on(connection: socket.socket) -> None:
         pass  # the status is known
 
 
-def _run(question: Question, seconds: float) -> str:
+def _run(script: Script, directory: str, seconds: float) -> str:
     try:
-        return _exit_of(question, seconds)
+        return _exit_of(script, directory, seconds)
     finally:
         signal_session(os.getpid(), signal.SIGKILL)
 
 
-def _exit_of(question: Question, seconds: float) -> str:
+def _exit_of(script: Script, directory: str, seconds: float) -> str:
     output, writer = os.pipe()
     failure, failed = os.pipe()
     child = os.fork()
     if child == 0:
-        _become(question, writer, failed)
+        _become(script, directory, writer, failed)
     os.close(writer)
     os.close(failed)
     number = os.read(failure, 16)
     if number:
         error = OSError(int(number), os.strerror(int(number)))
-        return why_not(question.program, error)
+        return script.why_not(error)
     tail, status = _Tail(output), 0
     try:
         while True:
@@ -204,7 +204,7 @@ class _Tail:
         return last_words(self._kept) or "(it printed nothing)"
 
 
-def _become(question: Question, output: int, failed: int) -> None:
+def _become(script: Script, directory: str, output: int, failed: int) -> None:
     """Turn into the check's program. Never returns."""
     try:
         nothing = os.open(os.devnull, os.O_RDONLY)
@@ -214,8 +214,8 @@ def _become(question: Question, output: int, failed: int) -> None:
         for number in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         os.umask(0o022)
-        os.chdir(question.directory)
-        os.execve(question.program, [question.program], question.environment)  # noqa: S606
+        os.chdir(directory)
+        script.become()
     except OSError as error:
         os.write(failed, b"%d" % (error.errno or 0))
     finally:

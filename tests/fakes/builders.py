@@ -50,6 +50,7 @@ def node(
     skip: Iterable[int] = (),
     clouds: tuple[tuple[str, int], ...] = (),
     health: Health | None = None,
+    hooks: Mapping[RecipeKind, str] | None = None,
 ) -> ResolvedNode:
     placed = clouds or ((CLOUD, replicas),)
     recipe = Recipe(component=name, text=deploy)
@@ -64,7 +65,10 @@ def node(
         open=(),
         packages=tuple(packages),
         ssh_keys=(),
-        recipes={RecipeKind.DEPLOY: (recipe,)} if deploy else {},
+        recipes={
+            **({RecipeKind.DEPLOY: (recipe,)} if deploy else {}),
+            **{kind: (Recipe(name, text),) for kind, text in (hooks or {}).items()},
+        },
         inputs=dict(inputs or {}),
         outputs=tuple(outputs),
         skip=frozenset(skip),
@@ -73,14 +77,17 @@ def node(
 
 
 def deployment(
-    *nodes: ResolvedNode, name: str = "shop", update: Update | None = None
+    *nodes: ResolvedNode,
+    name: str = "shop",
+    update: Update | None = None,
+    lifecycle: str = "service",
 ) -> ResolvedDeployment:
     return ResolvedDeployment(
         name=name,
         path=f"{name}.toml",
         description="",
         labels={},
-        lifecycle="service",
+        lifecycle=lifecycle,
         nodes={each.name: each for each in nodes or (node(),)},
         update=update or Update(),
     )

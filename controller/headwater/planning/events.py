@@ -92,6 +92,24 @@ class HealthChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskFinished:
+    """A hook or a report ended on an instance. `kind` is as the manifest says: `preScale`."""
+
+    name: ClassVar[str] = "task.ended"
+    deployment: str
+    instance: str
+    kind: str
+    succeeded: bool
+    seconds: float
+    exit_code: int | None = None
+    words: str = ""
+    report: str = ""
+    """The file that is kept; empty where there is none."""
+    size: int = 0
+    """Its bytes."""
+
+
+@dataclass(frozen=True, slots=True)
 class StatusChanged:
     """The status of a deployment differs from the last one told. None: the deployment is gone."""
 
@@ -139,6 +157,7 @@ Event = (
     | ActionEnded
     | StepEnded
     | HealthChanged
+    | TaskFinished
     | StatusChanged
     | RunEnded
     | LoopDetected

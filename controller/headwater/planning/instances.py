@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from headwater.planning.asking import complaint
 from headwater.planning.failure import explain
 from headwater.planning.health import words_of
 from headwater.planning.records import Record, WorkState
@@ -42,7 +43,7 @@ def _work_state(seat: Seat, situation: Situation) -> tuple[str, str, str]:
         case WorkState.RUNNING:
             return "contextualising", record.step, record.trouble
         case WorkState.FAILED:
-            return "failed", record.step, explain(record)
+            return "failed", record.step, _with(explain(record), seat, situation)
         case WorkState.SUCCEEDED if record.is_adopted:
             return "pending", "", ADOPTED
         case WorkState.SUCCEEDED:
@@ -59,7 +60,14 @@ def _order(record: Record, seat: Seat, situation: Situation) -> tuple[str, str]:
     ignored = desired is not None and desired.update.on_recipe_change == "ignore"
     stale = "" if ignored else staleness(record, seat.spec, situation)
     failing = record.health.words if record.health else ""
-    return ("outdated" if stale else "ready"), stale or record.trouble or failing
+    said = _with(stale or record.trouble or failing, seat, situation)
+    return ("outdated" if stale else "ready"), said
+
+
+def _with(message: str, seat: Seat, situation: Situation) -> str:
+    """Beside it, what a hook or a report said that failed: it fails nothing else."""
+    said = complaint(seat.current.id, situation) if seat.current else ""
+    return "; ".join(filter(None, [message, said]))
 
 
 def _status_of(machine: Machine, state: str, *, step: str, message: str) -> InstanceStatus:

@@ -1,10 +1,10 @@
 """Between our values and the messages of the wire. Pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from headwater.manifests.resolved import CommandCheck, HttpCheck, TcpCheck
-from headwater.topology.context import Context, Host
+from headwater.topology.context import Context, Host, Step, Task
 from headwater.topology.keys import MachineId
 from headwater.topology.progress import (
     Checked,
@@ -13,8 +13,10 @@ from headwater.topology.progress import (
     MachineEvent,
     Output,
     Reply,
+    ReportPiece,
     Request,
     StepStarted,
+    TaskEnded,
     Verb,
 )
 from headwater_agent import protocol
@@ -30,11 +32,8 @@ def context_line(context: Context, have: int) -> bytes:
     return protocol.encode(
         protocol.context(
             id=context.id,
-            steps=[
-                protocol.step(step.name, step.origin, step.script, list(step.packages))
-                for step in context.steps
-            ],
-            environment=[[name, value] for name, value in context.environment],
+            steps=_steps(context.steps),
+            environment=_environment(context.environment),
             timeout=context.timeout,
             authorized_keys=list(context.authorized_keys),
             have=have,
@@ -71,6 +70,25 @@ def _health(id: str, context: Context, address: str, **fields: Any) -> bytes:
     )
 
 
+def task_line(task: Task, have: int, have_report: int) -> bytes:
+    """Raises ProtocolError as above."""
+    return protocol.encode(
+        protocol.task(
+            id=task.id,
+            steps=_steps(task.steps),
+            environment=_environment(task.environment),
+            timeout=task.timeout,
+            collects=task.collects,
+            have=have,
+            have_report=have_report,
+        )
+    )
+
+
+def heard_line(task: str) -> bytes:
+    return protocol.encode(protocol.heard(task))
+
+
 def hosts_line(hosts: Sequence[Host]) -> bytes:
     """Raises ProtocolError as above."""
     lines = [f"{host.address}\t{' '.join(host.names)}" for host in hosts]
@@ -85,7 +103,7 @@ def reply_line(id: int, reply: Reply) -> bytes:
     return protocol.encode(protocol.reply(id, reply.code, reply.value, reply.error))
 
 
-def event(machine: MachineId, message: Message) -> MachineEvent | None:
+def event(machine: MachineId, message: Message) -> MachineEvent | None:  # noqa: PLR0911  # one kind each
     """None for a kind that tells of no event. Raises ProtocolError."""
     match message["kind"]:
         case "started":
@@ -98,19 +116,13 @@ def event(machine: MachineId, message: Message) -> MachineEvent | None:
         case "output":
             content = protocol.content_of(dict(message))
             return Output(machine, _text(message, "context"), _number(message, "offset"), content)
+        case "report":
+            content = protocol.content_of(dict(message))
+            return ReportPiece(machine, _text(message, "task"), _number(message, "offset"), content)
         case "ended":
-            return Ended(
-                machine=machine,
-                context=_text(message, "context"),
-                succeeded=message.get("succeeded") is True,
-                step=_text(message, "step"),
-                exit_code=None
-                if message.get("exit_code") is None
-                else _number(message, "exit_code"),
-                reason=_text(message, "reason"),
-                words=_text(message, "words"),
-                seconds=_seconds(message),
-            )
+            return Ended(machine, _text(message, "context"), **_end(message))
+        case "task_ended":
+            return TaskEnded(machine, _text(message, "task"), **_end(message))
         case "checked":
             return Checked(
                 machine,
@@ -144,6 +156,36 @@ def id_of(message: Message) -> int:
     return _number(message, "id")
 
 
+class _End(TypedDict):
+    succeeded: bool
+    step: str
+    exit_code: int | None
+    reason: str
+    words: str
+    seconds: float
+
+
+def _end(message: Message) -> _End:
+    return {
+        "succeeded": message.get("succeeded") is True,
+        "step": _text(message, "step"),
+        "exit_code": None if message.get("exit_code") is None else _number(message, "exit_code"),
+        "reason": _text(message, "reason"),
+        "words": _text(message, "words"),
+        "seconds": _seconds(message),
+    }
+
+
+def _steps(steps: Sequence[Step]) -> list[dict[str, object]]:
+    return [
+        protocol.step(step.name, step.origin, step.script, list(step.packages)) for step in steps
+    ]
+
+
+def _environment(pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
+    return [[name, value] for name, value in pairs]
+
+
 def _text(message: Message, name: str) -> str:
     value = message.get(name)
     if not isinstance(value, str):
@@ -168,5 +210,5 @@ def _health_state(message: Message) -> HealthState:
 def _seconds(message: Message) -> float:
     value = message.get("seconds")
     if not isinstance(value, int | float) or not 0 <= value <= LARGEST:
-        raise ProtocolError("ended has no number 'seconds'")
+        raise ProtocolError(f"{message['kind']} has no number 'seconds'")
     return float(value)

@@ -18,6 +18,7 @@ from headwater.planning.events import (
     SourceFailed,
     StatusChanged,
     StepEnded,
+    TaskFinished,
 )
 from headwater.reporting.formats import HumanFormatter, JsonFormatter
 
@@ -51,7 +52,7 @@ class EventLog:
                 return logging.DEBUG
             case ActionEnded():
                 return logging.WARNING if event.error else logging.INFO
-            case StepEnded():
+            case StepEnded() | TaskFinished():
                 return logging.INFO if event.succeeded else logging.WARNING
             case HealthChanged():
                 return logging.INFO if event.state == "healthy" else logging.WARNING

@@ -6,7 +6,7 @@ from headwater.manifests.parse import parse_file
 from headwater.manifests.resources import KINDS
 from headwater.manifests.schema_of import keys_at, schema_of
 from headwater.manifests.unsupported import UNSUPPORTED
-from unit.manifests.texts import HEADER, SHOP, WEB, file
+from unit.manifests.texts import HEADER, SHOP, file
 
 IMAGE = HEADER.format("Image", "debian-12")
 CLOUD = HEADER.format("Cloud", "lab") + 'driver = "openstack"\n'
@@ -26,8 +26,6 @@ def diagnostics(text: str) -> list[str]:
         (SHOP.replace("replicas", "tolerateFailures"), "9:1: tolerateFailures = 3"),
         (SHOP.replace('"Shop"', '{ secret = "shop/title" }'), '11:11: secret = "shop/title"'),
         (SHOP + "[spec.keep]\n", "13:7: keep"),
-        (WEB + 'report = "report.sh"\n', '13:1: report = "report.sh"'),
-        (WEB + 'preScale = "drain.sh"\n', '13:1: preScale = "drain.sh"'),
         (IMAGE + 'build = { from = "debian-12" }\n', "6:1: build"),
         (CLOUD + 'quota = { memory = "1GiB" }\n', '7:11: memory = "1GiB"'),
     ],
