@@ -28,6 +28,7 @@ GRACE = 5.0
 FIRST = 1.0
 """Seconds within which a check is asked first; until it holds, it is asked sooner than later."""
 IDLE = 60.0
+LONGEST = 1e9
 HEALTHY, FAILING, UNHEALTHY = "healthy", "failing", "unhealthy"
 
 
@@ -201,10 +202,17 @@ def check_of(message: "dict[str, Any]") -> "dict[str, Any]":
         "status": int(message["status"]),
         "script": str(message["script"]),
         "environment": [[str(name), str(value)] for name, value in message["environment"]],
-        "interval": max(float(message["interval"]), 0.01),
-        "timeout": max(float(message["timeout"]), 0.01),
+        "interval": _seconds(message["interval"]),
+        "timeout": _seconds(message["timeout"]),
         "failures": max(int(message["failures"]), 1),
     }
+
+
+def _seconds(value: "Any") -> float:
+    seconds = float(value)
+    if not 0.0 < seconds <= LONGEST:
+        raise ValueError("%r is no number of seconds" % value)
+    return seconds
 
 
 def _kept() -> "dict[str, Any] | None":

@@ -286,6 +286,19 @@ def test_another_context_ends_the_checks_of_the_one_before(machine):
     told(line, "failing", context="c2")
 
 
+def test_nothing_is_asked_while_a_task_runs(machine):
+    line, asked = machine.attach(), machine.root / "asked"
+    line.run("c1")
+    line.send(check(script=f"#!/bin/sh\necho x >> {asked}"))
+    told(line, "healthy")
+    count = f"wc -l < {asked}"
+    line.task("t1", f"#!/bin/sh\nsleep 0.5; a=$({count}); sleep 0.5; [ $a = $({count}) ]")
+    assert line.task_ended("t1")["succeeded"]
+    before = len(asked.read_text())
+    eventually(lambda: len(asked.read_text()) > before)
+    assert line.kept("checked") == []
+
+
 def test_another_check_begins_anew_and_runs_no_step(machine):
     line = machine.attach()
     line.run("c1", f"#!/bin/sh\necho once >> {machine.root}/runs")
@@ -370,12 +383,23 @@ def test_a_kept_check_that_cannot_be_read_does_not_stop_the_agent(machine):
     told(again, "healthy")
 
 
-@pytest.mark.parametrize("field", ["interval", "port", "environment", "script"])
-def test_a_check_without_its_fields_ends_the_line_and_not_the_agent(machine, field):
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"interval": None},
+        {"interval": float("nan")},
+        {"timeout": float("inf")},
+        {"timeout": 0},
+        {"port": "ssh"},
+        {"environment": [["A"]]},
+        {"failures": []},
+    ],
+)
+def test_a_check_with_wrong_fields_ends_the_line_and_not_the_agent(machine, wrong):
     line = machine.attach()
-    wrong = check()
-    del wrong[field]
-    line.send(wrong)
+    line.run("c0")
+    line.ended("c0")
+    line.send({**check(context="c0"), **wrong})
     assert line.is_closed()
     again = machine.attach()
     again.run("c1")
