@@ -118,6 +118,7 @@ class Resolution:
             types=typed(flat),
             skip=frozenset(node.skip),
             tolerate_failures=node.tolerate_failures,
+            health=flat.health,
         )
 
     def _check_replicas(self) -> None:

@@ -43,6 +43,40 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpCheck:
+    """A page that is answered with this status."""
+
+    port: int
+    path: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class TcpCheck:
+    """A port that takes connections."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommandCheck:
+    """A recipe that exits with 0."""
+
+    recipe: Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What holds while an instance is Ready."""
+
+    asks: HttpCheck | TcpCheck | CommandCheck
+    interval: float
+    """Seconds."""
+    failures: int
+    """In a row; then the instance is unhealthy."""
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedImage:
     name: str
     id: str
@@ -123,6 +157,7 @@ class ResolvedNode:
     """Of the inputs and outputs that are declared as something else than a string."""
     skip: frozenset[int] = frozenset()
     tolerate_failures: int = 0
+    health: Health | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ UNSUPPORTED = (
     Unsupported("Deployment", "spec.ttl"),
     Unsupported("Deployment", "spec.keep"),
     Unsupported("DeploymentSet", "spec.pullRequests"),
-    Unsupported("Component", "spec.health"),
     Unsupported("Component", "spec.volumes", harmless=([],)),
     Unsupported("Image", "spec.build"),
     Unsupported("Image", "spec.source"),

@@ -81,6 +81,17 @@ class StepEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthChanged:
+    """The check of an instance's machine stands differently: healthy, failing or unhealthy."""
+
+    name: ClassVar[str] = "health.changed"
+    deployment: str
+    instance: str
+    state: str
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TaskFinished:
     """A hook or a report ended on an instance. `kind` is as the manifest says: `preScale`."""
 
@@ -145,6 +156,7 @@ Event = (
     | PassEnded
     | ActionEnded
     | StepEnded
+    | HealthChanged
     | TaskFinished
     | StatusChanged
     | RunEnded

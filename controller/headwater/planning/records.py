@@ -9,6 +9,7 @@ from headwater.manifests.resolved import RecipeKind
 from headwater.topology.hooks import Hooks
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Machine
+from headwater.topology.progress import HealthState
 
 
 class WorkState(StrEnum):
@@ -17,6 +18,22 @@ class WorkState(StrEnum):
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a machine's check has told since its context succeeded."""
+
+    state: HealthState
+    since: datetime
+    words: str = ""
+    held: bool = False
+    """It has held before, or holds."""
+
+    @property
+    def holds(self) -> bool:
+        """Failing now and then counts for nothing once it has held."""
+        return self.held and self.state is not HealthState.UNHEALTHY
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +63,12 @@ class Record:
     """The machine served when this context was asked for."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """Referenced inputs as the recipes were told them."""
+    ended: datetime | None = None
+    """When this context ended."""
+    check: str = ""
+    """The digest of the check that was asked for with it, or since; empty for none."""
+    health: Health | None = None
+    """Of that check; None until it has told."""
 
     @property
     def is_adopted(self) -> bool:
@@ -54,9 +77,24 @@ class Record:
 
     @property
     def serves(self) -> bool:
-        """Its work is done; or it was, and what is to be done anew has not begun."""
+        """It is in order; or it was, and what is to be done anew has not begun."""
         again = self.state is WorkState.WAITING and self.served
-        return again or self.state is WorkState.SUCCEEDED
+        return again or self.is_in_order
+
+    @property
+    def is_in_order(self) -> bool:
+        """Its work is done, and its check holds where there is one."""
+        return self.state is WorkState.SUCCEEDED and self.is_sound
+
+    @property
+    def is_sound(self) -> bool:
+        return not self.check or (self.health is not None and self.health.holds)
+
+    @property
+    def is_sick(self) -> bool:
+        """It was in order, and is not any more."""
+        was = self.state is WorkState.SUCCEEDED and self.health is not None and self.health.held
+        return was and not self.is_sound
 
     @property
     def has_served(self) -> bool:

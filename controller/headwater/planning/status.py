@@ -23,7 +23,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """As in Kubernetes: Ready, Reconciling, Stalled. `reason` is CamelCase."""
+    """As in Kubernetes: Ready, Reconciling, Stalled, Healthy. `reason` is CamelCase."""
 
     type: str
     status: bool
@@ -36,8 +36,8 @@ class InstanceStatus:
     instance: str
     """`wn.3`"""
     state: str
-    """missing | pending | unreachable | contextualising | ready | failed | outdated | unwanted |
-    stopping"""
+    """missing | pending | unreachable | contextualising | checking | ready | unhealthy | failed |
+    outdated | unwanted | stopping"""
     machine: str = ""
     cloud: str = ""
     address: str = ""

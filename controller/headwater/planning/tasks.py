@@ -121,7 +121,7 @@ def _is_over(seat: Seat, situation: Situation) -> bool:
         return _has_failed(record, situation)
     ignored = situation.desired is None or situation.desired.update.on_recipe_change == "ignore"
     fresh = ignored or not staleness(record, seat.spec, situation)
-    return record.state is WorkState.SUCCEEDED and fresh
+    return record.is_in_order and fresh
 
 
 def _scaled(situation: Situation) -> Iterator[RunTask]:
@@ -132,7 +132,7 @@ def _scaled(situation: Situation) -> Iterator[RunTask]:
         if hooks is None or not hooks.has(RecipeKind.POST_SCALE) or seat is None:
             continue
         machine, record = seat.current, seat.record
-        if machine is None or record is None or not seat.succeeded or seat.outdated:
+        if machine is None or record is None or not seat.ready or seat.outdated:
             continue
         if machine.tags.incarnation == incarnation and not silence(machine, record):
             yield from new(machine, record, RecipeKind.POST_SCALE, "replaced", situation)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from headwater.planning.failure import tolerated
+from headwater.planning.health import GIVEN_UP, condition, given_up
 from headwater.planning.instances import instance_status, progress, unwanted_status, without
 from headwater.planning.planner import ORPHANED, Plan
 from headwater.planning.seats import seats
@@ -31,14 +32,14 @@ def assess(situation: Situation, plan: Plan) -> DeploymentStatus:
         without(instance_status(seat, situation), lost.get(key, "")) for key, seat in every.items()
     ]
     ready = sum(instance.state == "ready" for instance in instances)
-    failed = sum(instance.state == "failed" for instance in instances)
+    failed = sum(instance.state in {"failed", "unhealthy"} for instance in instances)
     rest = [unwanted_status(machine) for machine in situation.machines if machine.key not in every]
     names = {key.instance: why for key, why in lost.items()}
     conditions = _conditions(situation, plan, instances, names)
     return DeploymentStatus(
         name=situation.deployment,
         phase=_phase(situation, instances, conditions),
-        conditions=conditions,
+        conditions=(*conditions, *condition(situation)),
         desired=len(every),
         ready=ready,
         failed=failed,
@@ -106,6 +107,7 @@ def _obstacles(situation: Situation, plan: Plan) -> tuple[tuple[str, str], ...]:
         ("PlanBlocked", plan.blocked),
         ("DependencyFailed", _waits_until(Until.REPAIR, situation)),
         (DEPENDENCY_HELD, _waits_until(Until.PERSON, situation)),
+        (GIVEN_UP, given_up(situation)),
         ("QuotaExceeded", "" if plan.actions else "; ".join(plan.short)),
     )
 
@@ -182,7 +184,8 @@ def _phase(
 def rolled_back(status: DeploymentStatus, reason: str, revision: str) -> DeploymentStatus:
     """It runs as `revision` said, because what the branch says failed."""
     message = f"{reason}; rolled back to {revision[:10]}"
-    return replace(status, conditions=_stalled("RolledBack", message))
+    healthy = filter(None, [status.condition("Healthy")])
+    return replace(status, conditions=(*_stalled("RolledBack", message), *healthy))
 
 
 def invalid(

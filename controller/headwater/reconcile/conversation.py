@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from headwater.planning.events import StepEnded
-from headwater.planning.records import Record, WorkState
+from headwater.planning.events import HealthChanged, StepEnded
+from headwater.planning.records import Health, Record, WorkState
 from headwater.planning.status import OutcomeStatus
 from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.ledger import Ledger
@@ -14,8 +14,10 @@ from headwater.reconcile.transcript import Transcript
 from headwater.topology.keys import MachineId
 from headwater.topology.progress import (
     Blocked,
+    Checked,
     Connected,
     Ended,
+    HealthState,
     LineLost,
     LineRefused,
     MachineEvent,
@@ -70,7 +72,9 @@ class Conversation:
                 self._learn(record, event)
 
     def _learn(
-        self, record: Record, event: Connected | LineLost | LineRefused | StepStarted | Ended
+        self,
+        record: Record,
+        event: Connected | LineLost | LineRefused | StepStarted | Ended | Checked,
     ) -> None:
         match event:
             case Connected(machine):
@@ -88,6 +92,8 @@ class Conversation:
                 changed = self._started(record, context, step)
             case Ended():
                 changed = self._ended(record, event)
+            case Checked():
+                changed = self._checked(record, event)
         if changed != record:
             self.ledger.set_record(event.machine, changed)
             self.look_again(record.key.deployment)
@@ -131,7 +137,28 @@ class Conversation:
             seconds=event.seconds,
             trouble="",
             inputs={**present, **record.inputs},
+            ended=self.exchange.clock(),
         )
+
+    def _checked(self, record: Record, event: Checked) -> Record:
+        """It may come before the end of its context: output is told at leisure."""
+        if (event.context, event.check) != (record.context, record.check):
+            return record
+        before = record.health
+        if before and (before.state, before.words) == (event.state, event.words):
+            return record
+        same = before is not None and before.state is event.state
+        since = before.since if before and same else self.exchange.clock()
+        held = event.state is HealthState.HEALTHY or (before is not None and before.held)
+        if not same:
+            told = HealthChanged(
+                deployment=record.key.deployment,
+                instance=record.key.instance,
+                state=event.state.value,
+                words=event.words,
+            )
+            self.emit(told)
+        return replace(record, health=Health(event.state, since, event.words, held))
 
     async def on_request(self, request: Request) -> Reply:
         key = self.exchange.key_of(request.machine)

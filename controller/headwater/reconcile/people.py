@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from headwater.errors import Refused
+from headwater.planning.health import GIVEN_UP
 from headwater.reconcile.agenda import Priority
 from headwater.reconcile.safety import Suspension, describe
 from headwater.reconcile.steering import Steering
@@ -23,7 +24,10 @@ class People:
         run = self.steering.reconciler.executor.ledger.runs.get(self._known(name))
         if run is None or (not run.abort and run.ended is None):
             raise Refused(f"{name} is still under way; nothing to retry")
-        if not run.abort and not self.steering.reconciler.statuses[name].failed:
+        status = self.steering.reconciler.statuses[name]
+        stalled = status.condition("Stalled")
+        given_up = stalled is not None and stalled.reason == GIVEN_UP
+        if not (run.abort or status.failed or given_up):
             return f"{name} has not failed; nothing to retry"
         self.steering.renew(name)
         return f"{name}: trying again"

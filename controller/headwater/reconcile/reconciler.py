@@ -9,6 +9,8 @@ from headwater.planning.actions import Create
 from headwater.planning.decision import next_step
 from headwater.planning.events import PassEnded
 from headwater.planning.failure import deadline, failure, tolerated
+from headwater.planning.guard import still_approved
+from headwater.planning.health import looks
 from headwater.planning.planner import DOUBT, Plan, in_doubt
 from headwater.planning.records import WorkState
 from headwater.planning.seats import seats
@@ -21,6 +23,7 @@ from headwater.reconcile.hopes import end_futile
 from headwater.reconcile.lines import Lines
 from headwater.reconcile.publisher import Publisher
 from headwater.reconcile.repetition import Repetition
+from headwater.reconcile.replacements import forget_replacements, note_replacements
 from headwater.reconcile.safety import Safety
 from headwater.reconcile.survey import Survey
 from headwater.reconcile.wanted import Wanted
@@ -81,9 +84,11 @@ class Reconciler:
         self.executor.tasks.resume(situation)
         end_futile(situation, self.executor.exchange)
         current = next_step(situation)
-        run = self.safety.remember(situation.run, desired, current)
+        run = replace(situation.run, approved=still_approved(situation))
+        run = self.safety.remember(run, desired, current)
         situation = self.survey.remember(situation, run)
         self.safety.spend(current)
+        note_replacements(self.executor.ledger, situation, current.actions)
         outcomes = await self.executor.execute(current, situation.run)
         following = self._judge(situation, current, outcomes)
         if event := self.repetition.seen(current, following.result):
@@ -188,6 +193,7 @@ class Reconciler:
         self.executor.exchange.forget(name)
         self.safety.came_back([name])
         self.survey.rollback.forget(name)
+        forget_replacements(self.executor.ledger, name)
         self.lines.forget(name)
         self.publisher.forget(name)
         # Machines that a listing lacked come back to the same safety.
@@ -215,6 +221,7 @@ def _next(situation: Situation, done: Plan, rest: Plan, errors: list[HeadwaterEr
     limits = [limit for s in seats(situation).values() if (limit := deadline(s, situation))]
     limits = [limit for limit in limits if limit > situation.now]
     doubts = situation.doubts.items()
+    limits += looks(situation)
     limits += [since + DOUBT for key, since in doubts if in_doubt(key, situation)]
     limits = [] if situation.run.abort else limits
     if (late := next_deadline(situation)) is not None:

@@ -12,6 +12,7 @@ from headwater.planning.records import Run, next_run, with_safety_of
 from headwater.planning.situation import Fleet, Situation
 from headwater.reconcile.executor import Executor
 from headwater.reconcile.order import Order
+from headwater.reconcile.replacements import replacements
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
 from headwater.reconcile.supply import Supply
@@ -85,6 +86,7 @@ class Survey:
             inputs=executor.exchange.inputs(name),
             incarnations=ledger.incarnations(name),
             ended=ledger.ended(name),
+            replacements=replacements(ledger, name),
             doubts=self._doubts(name, desired),
             problems=problems(desired, executor.clouds.capabilities) if desired else (),
             unavailable=unavailable,

@@ -6,6 +6,7 @@ from headwater.planning.events import (
     ActionEnded,
     CloudListed,
     Event,
+    HealthChanged,
     LeakFound,
     LoopDetected,
     PassEnded,
@@ -42,6 +43,9 @@ def sentence(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912  # one case p
             return f"{where} {done} in {duration(event.seconds)}{why}"
         case StepEnded():
             return _step(event)
+        case HealthChanged():
+            said = f": {event.words}" if event.words else ""
+            return f"{event.deployment}/{event.instance} is {event.state}{said}"
         case TaskFinished():
             return _task(event)
         case StatusChanged():

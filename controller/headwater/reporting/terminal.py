@@ -14,6 +14,7 @@ _STYLES = {
     "ready": "green",
     "Failed": "bold red",
     "failed": "bold red",
+    "unhealthy": "bold red",
     "Stalled": "bold red",
     "Aborted": "bold red",
     "unreachable": "yellow",
@@ -23,6 +24,7 @@ _STYLES = {
     "Provisioning": "cyan",
     "Initializing": "cyan",
     "contextualising": "cyan",
+    "checking": "cyan",
     "pending": "cyan",
     "(not set)": "dim",
     "-": "dim",
@@ -51,7 +53,7 @@ def overview(status: ControllerStatus, now: datetime) -> RenderableType:
 
 
 def _failures(status: DeploymentStatus) -> list[Text]:
-    failed = [i for i in status.instances if i.state == "failed"]
+    failed = [i for i in status.instances if i.state in {"failed", "unhealthy"}]
     if len(failed) <= 1:
         return []  # the row of the deployment says it already
     lines = [

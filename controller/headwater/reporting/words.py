@@ -8,10 +8,12 @@ from headwater.planning.status import DeploymentStatus, InstanceStatus
 
 STATES = (
     "failed",
+    "unhealthy",
     "unreachable",
     "missing",
     "pending",
     "contextualising",
+    "checking",
     "outdated",
     "stopping",
     "ready",
@@ -79,7 +81,9 @@ def first_failure(status: DeploymentStatus) -> str:
     if (stalled := status.condition("Stalled")) is not None and stalled.status:
         return stalled.message or stalled.reason
     for instance in status.instances:
-        if instance.state == "failed":
-            said = instance.message or (f"{instance.step} failed" if instance.step else "failed")
+        if instance.state in {"failed", "unhealthy"}:
+            said = instance.message or (
+                f"{instance.step} failed" if instance.step else instance.state
+            )
             return f"{instance.instance}: {said}"
     return status.diagnostics[0] if status.diagnostics else ""
