@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Self
 
+from fakes.reports import MemoryReports
+from fakes.store import Disk
 from headwater.errors import Refused
 from headwater.planning.status import (
     CloudStatus,
@@ -16,8 +18,10 @@ from headwater.planning.status import (
     Login,
     ParameterView,
     Phase,
+    ReportView,
 )
 from headwater.store.outputs import Outputs
+from headwater.topology.reports import ReportPlace
 
 START = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 END = datetime(2026, 11, 22, 12, 0, 5, tzinfo=UTC)
@@ -79,6 +83,7 @@ class FakeController:
         self.values = {"hello": (ParameterView("wn.1", "hostname", "127.1.0.1", "headwater"),)}
         self.asked: list[tuple[str, ...]] = []
         self.logins: dict[tuple[str, str], Login] = {}
+        self.store = MemoryReports(Disk())
         self._watchers: set[asyncio.Event] = set()
 
     def alive(self) -> bool:
@@ -113,6 +118,12 @@ class FakeController:
 
     def parameters(self, name: str) -> tuple[ParameterView, ...]:
         return self.values.get(name, ())
+
+    def reports(self, name: str) -> tuple[ReportView, ...]:
+        return self.store.views(name)
+
+    def report(self, place: ReportPlace) -> AsyncGenerator[bytes, None]:
+        return self.store.read(place)
 
     @property
     def people(self) -> Self:

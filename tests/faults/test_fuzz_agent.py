@@ -45,6 +45,10 @@ FROM_AGENT: list[dict[str, object]] = [
     protocol.ended(
         context="c1", succeeded=True, step="x", exit_code=0, reason="", words="", seconds=0.1
     ),
+    protocol.report("c1", 0, b"text"),
+    protocol.task_ended(
+        task="c1", succeeded=True, step="x", exit_code=0, reason="", words="", seconds=0.1
+    ),
     protocol.request(id=1, verb="set", key="a", value="b", wait=True, ignore_abort=False),
     protocol.cancel(1),
 ]
@@ -57,6 +61,16 @@ FROM_CONTROLLER: list[dict[str, object]] = [
         authorized_keys=[],
         have=0,
     ),
+    protocol.task(
+        id="c1",
+        steps=[protocol.step("report", "web", "#!/bin/sh\ntrue\n", [])],
+        environment=[["A", "b"]],
+        timeout=5.0,
+        collects=True,
+        have=0,
+        have_report=0,
+    ),
+    protocol.heard("c1"),
     protocol.hosts(["127.0.0.1\tone"]),
     protocol.stop("why"),
     protocol.reply(1, 0, "value", ""),

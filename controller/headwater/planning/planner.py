@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from headwater.planning.actions import Action, Contextualise, Create, Terminate
+from headwater.planning.actions import Action, Contextualise, Create, RunTask, Terminate
 from headwater.planning.budget import Budget, budget
 from headwater.planning.failure import tolerated
 from headwater.planning.records import WorkState
@@ -12,8 +12,8 @@ from headwater.planning.seats import (
     ADOPTED,
     MACHINE_CHANGED,
     Seat,
+    has_served,
     has_succeeded,
-    may_serve,
     seats,
     staleness,
 )
@@ -44,6 +44,8 @@ class Plan:
     """The digest by which a person let it through; empty where no approval was needed."""
     approved: frozenset[str] = frozenset()
     """The rules of the guard that the approval let it through."""
+    tasks: tuple[RunTask, ...] = ()
+    """Work beside: no decision, so that no digest, limit or approval looks at it."""
 
     @property
     def digest(self) -> str:
@@ -135,10 +137,10 @@ def _surplus(key: InstanceKey, seat: Seat, situation: Situation) -> Iterator[Act
     else:
         known = bool(seat.outdated) and has_succeeded(seat.outdated[0], records)
         for machine in seat.outdated[1:]:
-            if known or not may_serve(machine, records):
+            if known or not has_served(machine, records):
                 yield Terminate(machine, f"incarnation {_incarnation(seat.outdated[0])} is enough")
     for machine in seat.spare:
-        if seat.succeeded or not may_serve(machine, records):
+        if seat.succeeded or not has_served(machine, records):
             yield Terminate(
                 machine, f"incarnation {_incarnation(seat.current)} plays {key.instance}"
             )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from headwater.planning.records import Record, Run
+from headwater.planning.records import Record, Run, TaskMemory
 from headwater.planning.waits import Wait
 from headwater.topology.desired import Desired
 from headwater.topology.keys import InstanceKey, MachineId
@@ -60,3 +60,4 @@ class Situation:
     """How many more machines each cloud with a quota may hold."""
     waits: tuple[Wait, ...] = ()
     """Other deployments that come first."""
+    tasks: TaskMemory = field(default_factory=TaskMemory)

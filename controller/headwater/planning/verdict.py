@@ -1,6 +1,6 @@
 """What a situation amounts to: the status of a deployment."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from headwater.planning.failure import tolerated
@@ -15,8 +15,12 @@ from headwater.planning.status import (
     InstanceStatus,
     Phase,
 )
+from headwater.planning.tasks import awaited, reports_awaited
 from headwater.planning.waits import Until, waits
 from headwater.topology.keys import InstanceKey
+
+UNENDED = frozenset({"missing", "pending", "unreachable", "contextualising", "outdated"})
+"""States of instances whose work of this run is still to be done."""
 
 
 def assess(situation: Situation, plan: Plan) -> DeploymentStatus:
@@ -44,6 +48,7 @@ def assess(situation: Situation, plan: Plan) -> DeploymentStatus:
         ended=situation.run.ended,
         instances=(*instances, *rest),
         diagnostics=(*plan.held, *plan.short, *filter(None, [plan.blocked])),
+        awaited=awaited(situation),
     )
 
 
@@ -65,8 +70,23 @@ def _conditions(
         return _progressing("WaitingForOthers", comes_first)
     if situation.desired is None:
         return _leaving(situation)
-    if plan.actions or waiting or plan.held:
-        return _progressing("Progressing", progress(waiting) or "updating")
+    for reason, message in _unfinished(situation, plan, waiting):
+        if message:
+            return _progressing(reason, message)
+    return _converged(lost)
+
+
+def _unfinished(
+    situation: Situation, plan: Plan, waiting: list[InstanceStatus]
+) -> Iterator[tuple[str, str]]:
+    """What passes by itself: reason, and words where it is there."""
+    busy = plan.actions or waiting or plan.held
+    yield "Progressing", (progress(waiting) or "updating") if busy else ""
+    reports = awaited(situation)
+    yield "SendingReports", f"{reports} reports to come" if reports else ""
+
+
+def _converged(lost: Mapping[str, str]) -> tuple[Condition, ...]:
     reason = "FailuresTolerated" if lost else "Converged"
     missing = ", ".join(f"{instance} ({why})" for instance, why in lost.items())
     return (
@@ -142,10 +162,14 @@ def _phase(
     states = {instance.state for instance in instances}
     if situation.desired is None:
         return Phase.FINALIZING if situation.machines else Phase.DONE
-    if ready.get("Stalled"):
-        return Phase.ABORTED
-    if ready.get("Ready"):
-        return Phase.READY
+    undone = not situation.run.abort and states & UNENDED
+    rests = {
+        Phase.SENDING_REPORTS: reports_awaited(situation) and not undone,
+        Phase.ABORTED: ready.get("Stalled"),
+        Phase.READY: ready.get("Ready"),
+    }
+    if reached := next((phase for phase, holds in rests.items() if holds), None):
+        return reached
     if not situation.machines:
         return Phase.INITIALIZING
     if states & {"missing", "pending", "unreachable"}:

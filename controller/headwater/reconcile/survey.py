@@ -48,7 +48,9 @@ class Survey:
         digest = desired.digest if desired else ""
         if run is None or (run.digest != digest and name not in catalog.failed):
             is_leak = run is None and desired is None
+            before = run.number if run else self.executor.tasks.reports.last_run(name)
             run = next_run(run, catalog.revision, digest, self.executor.clock())
+            run = replace(run, number=before + 1)
             if is_leak:
                 leaked = self.executor.observer.machines(name)
                 self.executor.emit(LeakFound(name, len(leaked)))
@@ -63,6 +65,7 @@ class Survey:
         machines = observer.machines(name)
         if desired is not None:
             executor.exchange.want(desired)
+            executor.tasks.memory.want(desired)
         situation = Situation(
             deployment=name,
             desired=desired,
@@ -83,6 +86,7 @@ class Survey:
             problems=problems(desired, executor.clouds.capabilities) if desired else (),
             room=room(self.wanted.catalog, observer.count),
             waits=self.order.waits(name, desired),
+            tasks=executor.tasks.of(name, machines),
         )
         fleet = Fleet(observer.total, len(self.wanted.names))
         return self.safety.weigh(situation, fleet)

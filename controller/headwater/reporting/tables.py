@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from headwater.planning.status import ControllerStatus, DeploymentStatus, ParameterView
+from headwater.planning.status import ControllerStatus, DeploymentStatus, ParameterView, ReportView
 from headwater.reporting.words import counts, elapsed, first_failure, short, shortened, verdict
 
 _MESSAGE = 100
@@ -70,6 +70,14 @@ def parameters(views: Sequence[ParameterView]) -> Table:
         (v.instance, v.name, "(not set)" if v.value is None else v.value, v.writer) for v in views
     )
     return Table(("INSTANCE", "PARAMETER", "VALUE", "WRITER"), rows)
+
+
+def reports(views: Sequence[ReportView]) -> Table:
+    """One row per report that is kept."""
+    rows = tuple(
+        (str(v.run), v.instance, f"{v.at:%Y-%m-%d %H:%M:%S}", str(v.size), v.file) for v in views
+    )
+    return Table(("RUN", "INSTANCE", "TIME (UTC)", "BYTES", "FILE"), rows)
 
 
 def problems(status: ControllerStatus) -> list[str]:

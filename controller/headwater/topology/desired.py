@@ -1,6 +1,6 @@
 """From a resolved manifest to the instances that should exist."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from headwater.manifests.resolved import (
@@ -15,6 +15,7 @@ from headwater.manifests.resolved import (
 )
 from headwater.topology.context import Step
 from headwater.topology.digests import digest
+from headwater.topology.hooks import Hooks, fingerprint, hooks
 from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import MachineSpec
 from headwater.topology.placement import Places, assign
@@ -55,6 +56,7 @@ class InstanceSpec:
     machine: MachineSpec
     machine_digest: str
     work: Work
+    hooks: Hooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +118,13 @@ def _tolerate(deployment: ResolvedDeployment) -> dict[str, int]:
     return {node.name: node.tolerate_failures for node in nodes if node.tolerate_failures}
 
 
-def _digest(deployment: ResolvedDeployment, instances: Iterable[InstanceSpec]) -> str:
+def _digest(deployment: ResolvedDeployment, instances: Collection[InstanceSpec]) -> str:
     update = deployment.update
     tolerate = _tolerate(deployment)
+    hooks = {spec.key.node: asked for spec in instances if (asked := fingerprint(spec.hooks))}
     return digest(
         {
+            **({"hooks": hooks} if hooks else {}),
             **({"tolerate": tolerate} if tolerate else {}),
             "instances": [
                 [str(spec.key), spec.machine_digest, spec.work.digest] for spec in instances
@@ -142,13 +146,14 @@ def _instances(
     specs = {cloud: _machine(node, cloud) for cloud, _ in node.clouds}
     digests = {cloud: _machine_digest(spec) for cloud, spec in specs.items()}
     work = {cloud: _work(deployment, node, spec.platform) for cloud, spec in specs.items()}
+    asked = {cloud: hooks(deployment, node, spec.login_user) for cloud, spec in specs.items()}
     keys = [
         InstanceKey(deployment.name, node.name, index)
         for index in range(1, node.replicas + 1)
         if index not in node.skip
     ]
     return [
-        InstanceSpec(key, specs[cloud], digests[cloud], work[cloud])
+        InstanceSpec(key, specs[cloud], digests[cloud], work[cloud], asked[cloud])
         for key, cloud in assign(node.clouds, keys, places).items()
     ]
 

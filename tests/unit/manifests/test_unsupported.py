@@ -25,8 +25,6 @@ def diagnostics(text: str) -> list[str]:
         (SHOP.replace("cloud =", 'ttl = "8h"\ncloud ='), '6:1: ttl = "8h"'),
         (SHOP.replace('"Shop"', '{ secret = "shop/title" }'), '11:11: secret = "shop/title"'),
         (SHOP + "[spec.keep]\n", "13:7: keep"),
-        (WEB + 'report = "report.sh"\n', '13:1: report = "report.sh"'),
-        (WEB + 'preScale = "drain.sh"\n', '13:1: preScale = "drain.sh"'),
         (WEB + "[spec.health]\ntcp = { port = 22 }\n", "13:7: health"),
         (SET + 'pullRequests = { label = "preview" }\n', "7:1: pullRequests"),
         (IMAGE + 'build = { from = "debian-12" }\n', "6:1: build"),

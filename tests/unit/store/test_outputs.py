@@ -69,6 +69,17 @@ async def test_the_oldest_outputs_of_an_instance_make_room(kept: Outputs):
     assert (await text(kept, history=True)).split() == [str(n) for n in range(3, HISTORY + 3)]
 
 
+async def test_tasks_print_beside_the_last_context_and_push_none_out(kept: Outputs):
+    kept.append(KEY, MACHINE, "c1", 0, b"old\n")
+    kept.append(KEY, MACHINE, "c2", 0, b"new\n")
+    for number in range(HISTORY + 3):
+        kept.append(KEY, MACHINE, f"task_c2_{number}", 0, b"%d\n" % number)
+
+    last = [str(n) for n in range(5, HISTORY + 3)]
+    assert (await text(kept)).split() == ["new", *last]
+    assert (await text(kept, history=True)).split() == ["old", "new", *last]
+
+
 async def test_instances_come_in_the_order_of_their_numbers(kept: Outputs):
     for index in (10, 2, 1):
         kept.append(InstanceKey("gpod", "wn", index), MACHINE, "c", 0, b"%d " % index)
