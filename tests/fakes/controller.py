@@ -80,7 +80,13 @@ class FakeController:
         self.kept = kept
         self.outputs = kept.read
         self.living = True
-        self.values = {"hello": (ParameterView("wn.1", "hostname", "127.1.0.1", "headwater"),)}
+        self.values = {
+            "hello": (
+                ParameterView("wn.1", "hostname", "127.1.0.1", "headwater"),
+                ParameterView("wn.1", "token", "(secret)", "wn.1", START, "secret"),
+                ParameterView("ce.1", "slots", None, "ce.1", type="integer"),
+            )
+        }
         self.asked: list[tuple[str, ...]] = []
         self.logins: dict[tuple[str, str], Login] = {}
         self.store = MemoryReports(Disk())

@@ -33,7 +33,7 @@ def compile_catalog(snapshot: Snapshot, parser: Parser, *, today: date | None = 
         failed[name].append(diagnostic)
     deployments: dict[str, ResolvedDeployment] = {}
     for name, deployment in sorted(sound.items()):
-        resolution = Resolution(deployment, index, components, today)
+        resolution = Resolution(deployment, index, components, snapshot.files, today)
         if (resolved := resolution.resolve()) and name not in failed:
             deployments[name] = resolved
         else:

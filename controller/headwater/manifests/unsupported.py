@@ -21,7 +21,6 @@ UNSUPPORTED = (
     Unsupported("Deployment", "spec.lifecycle", harmless=("service",)),
     Unsupported("Deployment", "spec.ttl"),
     Unsupported("Deployment", "spec.keep"),
-    Unsupported("Deployment", "spec.nodes.*.inputs.*.secret"),
     Unsupported("DeploymentSet", "spec.pullRequests"),
     Unsupported("Component", "spec.health"),
     Unsupported("Component", "spec.volumes", harmless=([],)),

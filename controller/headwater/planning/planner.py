@@ -69,8 +69,8 @@ def plan(situation: Situation) -> Plan:
         return Plan(situation.deployment, (), tuple(wait.why for wait in held_up))
     if desired is None:
         return _finish(situation, _all_of(situation), [])
-    if situation.problems:
-        return _finish(situation, [], list(situation.problems))
+    if obstacles := (*situation.problems, *situation.unavailable):
+        return _finish(situation, [], list(obstacles))
     every = seats(situation)
     actions = [*_unwanted(situation, every)]
     held: list[str] = []

@@ -47,6 +47,8 @@ class Situation:
     """The highest incarnation that we ended, or that a person has accepted as gone."""
     problems: tuple[str, ...] = ()
     """What the clouds cannot do of what the manifest asks."""
+    unavailable: tuple[str, ...] = ()
+    """Secrets that the manifest names and the controller has not."""
     doubts: Mapping[InstanceKey, datetime] = field(default_factory=dict)
     """Creations without an answer, at clouds that would not know a repeated order."""
     fleet: Fleet = Fleet()
@@ -58,6 +60,6 @@ class Situation:
     """Why the deployment is suspended; empty when it is not."""
     room: Mapping[str, int] = field(default_factory=dict)
     """How many more machines each cloud with a quota may hold."""
+    tasks: TaskMemory = field(default_factory=TaskMemory)
     waits: tuple[Wait, ...] = ()
     """Other deployments that come first."""
-    tasks: TaskMemory = field(default_factory=TaskMemory)

@@ -1,6 +1,6 @@
 """What a situation amounts to: the status of a deployment."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from headwater.planning.failure import tolerated
@@ -66,24 +66,25 @@ def _conditions(
     if situation.suspended:
         extra = len({machine.key for machine in situation.machines} - _wanted(situation))
         return _suspended(situation.suspended, progress(waiting), extra)
-    if comes_first := "; ".join(wait.why for wait in waits(situation)):
-        return _progressing("WaitingForOthers", comes_first)
-    if situation.desired is None:
+    if situation.desired is None and not waits(situation):
         return _leaving(situation)
-    for reason, message in _unfinished(situation, plan, waiting):
+    for reason, message in _under_way(situation, plan, waiting):
         if message:
             return _progressing(reason, message)
     return _converged(lost)
 
 
-def _unfinished(
+def _under_way(
     situation: Situation, plan: Plan, waiting: list[InstanceStatus]
-) -> Iterator[tuple[str, str]]:
-    """What passes by itself: reason, and words where it is there."""
-    busy = plan.actions or waiting or plan.held
-    yield "Progressing", (progress(waiting) or "updating") if busy else ""
+) -> tuple[tuple[str, str], ...]:
+    """What goes on by itself: reason, and words where it is there."""
+    busy = bool(plan.actions or waiting or plan.held)
     reports = awaited(situation)
-    yield "SendingReports", f"{reports} reports to come" if reports else ""
+    return (
+        ("WaitingForOthers", "; ".join(wait.why for wait in waits(situation))),
+        ("Progressing", (progress(waiting) or "updating") if busy else ""),
+        ("SendingReports", f"{reports} reports to come" if reports else ""),
+    )
 
 
 def _converged(lost: Mapping[str, str]) -> tuple[Condition, ...]:
@@ -100,6 +101,7 @@ def _obstacles(situation: Situation, plan: Plan) -> tuple[tuple[str, str], ...]:
     """What a person must do something about: reason, and words where it is there."""
     return (
         ("Unsupported", "; ".join(situation.problems)),
+        ("SecretUnavailable", "; ".join(situation.unavailable)),
         ("RunFailed", situation.run.abort),
         ("PlanBlocked", plan.blocked),
         ("DependencyFailed", _waits_until(Until.REPAIR, situation)),

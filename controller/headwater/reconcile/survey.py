@@ -14,6 +14,7 @@ from headwater.reconcile.executor import Executor
 from headwater.reconcile.order import Order
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
+from headwater.reconcile.supply import Supply
 from headwater.reconcile.wanted import Wanted
 from headwater.topology.desired import Desired
 from headwater.topology.keys import InstanceKey
@@ -25,6 +26,7 @@ class Survey:
     executor: Executor
     safety: Safety
     rollback: Rollback
+    supply: Supply
     order: Order
     _strays: dict[str, int] = field(default_factory=dict)
     """Deployments that nobody asks for and the ledger does not know: the look that found them."""
@@ -66,6 +68,7 @@ class Survey:
         if desired is not None:
             executor.exchange.want(desired)
             executor.tasks.memory.want(desired)
+        unavailable = self.supply.provide(desired) if desired else ()
         situation = Situation(
             deployment=name,
             desired=desired,
@@ -84,9 +87,10 @@ class Survey:
             ended=ledger.ended(name),
             doubts=self._doubts(name, desired),
             problems=problems(desired, executor.clouds.capabilities) if desired else (),
+            unavailable=unavailable,
             room=room(self.wanted.catalog, observer.count),
-            waits=self.order.waits(name, desired),
             tasks=executor.tasks.of(name, machines),
+            waits=self.order.waits(name, desired),
         )
         fleet = Fleet(observer.total, len(self.wanted.names))
         return self.safety.weigh(situation, fleet)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from headwater.manifests.resolved import (
     Binding,
+    Encrypted,
     Literal,
     RecipeKind,
     Reference,
@@ -13,6 +14,7 @@ from headwater.manifests.resolved import (
     Secret,
     Update,
 )
+from headwater.manifests.values import ParameterType
 from headwater.topology.context import Step
 from headwater.topology.digests import digest
 from headwater.topology.hooks import Hooks, fingerprint, hooks
@@ -42,6 +44,8 @@ class Work:
     """Seconds, for all steps together."""
     digest: str
     """Of what the machine runs and is given; the timeout does not count."""
+    types: Mapping[str, ParameterType] = field(default_factory=dict)
+    """Of the inputs and outputs that are more than strings."""
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -79,6 +83,8 @@ class Desired:
     """`delete` or `orphan`: what becomes of the machines when the manifest goes away."""
     provision_timeout: float
     """Seconds from the order of a machine until its agent answers."""
+    secrets: Mapping[str, Encrypted | None] = field(default_factory=dict)
+    """Every secret that an input is bound to, with its file in the repository if it has one."""
     depends_on: tuple[str, ...] = ()
     """Deployments that must be Ready before this one is made."""
     tolerate: Mapping[str, int] = field(default_factory=dict)
@@ -108,9 +114,16 @@ def expand(deployment: ResolvedDeployment, places: Places = _NOWHERE) -> Desired
         max_deletes=deployment.max_deletes,
         deletion_policy=deployment.deletion_policy,
         provision_timeout=deployment.provision_timeout,
+        secrets=_secrets(deployment),
         depends_on=deployment.depends_on,
         tolerate=_tolerate(deployment),
     )
+
+
+def _secrets(deployment: ResolvedDeployment) -> dict[str, Encrypted | None]:
+    bound = (bound for node in deployment.nodes.values() for bound in node.inputs.values())
+    names = {each.name for each in bound if isinstance(each, Secret)}
+    return {name: deployment.encrypted.get(name) for name in sorted(names)}
 
 
 def _tolerate(deployment: ResolvedDeployment) -> dict[str, int]:
@@ -120,8 +133,9 @@ def _tolerate(deployment: ResolvedDeployment) -> dict[str, int]:
 
 def _digest(deployment: ResolvedDeployment, instances: Collection[InstanceSpec]) -> str:
     update = deployment.update
-    tolerate = _tolerate(deployment)
     hooks = {spec.key.node: asked for spec in instances if (asked := fingerprint(spec.hooks))}
+    encrypted = [[name, file.oid] for name, file in sorted(deployment.encrypted.items())]
+    tolerate = _tolerate(deployment)
     return digest(
         {
             **({"hooks": hooks} if hooks else {}),
@@ -136,6 +150,7 @@ def _digest(deployment: ResolvedDeployment, instances: Collection[InstanceSpec])
                 update.on_recipe_change,
                 list(update.order),
             ],
+            **({"encrypted": encrypted} if encrypted else {}),
         }
     )
 
@@ -199,8 +214,10 @@ def _work(deployment: ResolvedDeployment, node: ResolvedNode, platform: str) -> 
                 "inputs": {name: _binding(bound) for name, bound in node.inputs.items()},
                 "outputs": sorted(node.outputs),
                 "keys": list(node.ssh_keys),
+                **({"types": dict(node.types)} if node.types else {}),
             }
         ),
+        types=node.types,
     )
 
 

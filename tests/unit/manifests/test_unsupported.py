@@ -23,7 +23,6 @@ def diagnostics(text: str) -> list[str]:
     [
         (SHOP.replace("cloud =", 'lifecycle = "test"\ncloud ='), '6:1: lifecycle = "test"'),
         (SHOP.replace("cloud =", 'ttl = "8h"\ncloud ='), '6:1: ttl = "8h"'),
-        (SHOP.replace('"Shop"', '{ secret = "shop/title" }'), '11:11: secret = "shop/title"'),
         (SHOP + "[spec.keep]\n", "13:7: keep"),
         (WEB + "[spec.health]\ntcp = { port = 22 }\n", "13:7: health"),
         (SET + 'pullRequests = { label = "preview" }\n', "7:1: pullRequests"),

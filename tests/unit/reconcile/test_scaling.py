@@ -13,6 +13,7 @@ from fakes.site import Site
 from headwater.errors import QuotaExceeded, Refused
 from headwater.manifests.resolved import Reference, ResolvedDeployment
 from headwater.planning.status import Phase
+from headwater.topology.secrets import Value
 
 READERS = Reference("wn", None, "slots")
 
@@ -40,7 +41,7 @@ def states(house: House, name: str = "shop") -> dict[str, str]:
     return {i.instance: i.state for i in house.status(name).instances}
 
 
-def seen(house: House) -> str | None:
+def seen(house: House) -> Value | None:
     system = house.exchange.system("shop")
     assert system
     return house.exchange.lookup(system)(key("ce.1"), "seen")
@@ -129,7 +130,7 @@ class TestTolerance:
 def test_readers_of_a_list_wait_for_those_that_live_and_run_again_when_one_comes_back():
     wishes = {"cluster": [cluster()]}
     site = Site(wishes)
-    heard: list[str | None] = []
+    heard: list[object] = []
 
     async def scene() -> None:
         async with site.running() as house:
