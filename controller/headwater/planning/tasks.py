@@ -10,6 +10,7 @@ from datetime import datetime
 from headwater.manifests.resolved import RecipeKind
 from headwater.planning.actions import Action, Create, RunTask, Terminate
 from headwater.planning.asking import is_pending, limit, new, silence
+from headwater.planning.failure import tolerated
 from headwater.planning.farewell import farewell
 from headwater.planning.live import changes
 from headwater.planning.planner import Plan
@@ -91,7 +92,8 @@ def next_deadline(situation: Situation) -> datetime | None:
 def _reports(situation: Situation) -> Iterator[RunTask]:
     """On the exit of a run: from each that failed or was stopped, at once; from all, at its end."""
     every = seats(situation) if situation.tasks.hooks else {}
-    over = all(_is_over(seat, situation) for seat in every.values())
+    lost = tolerated(situation)
+    over = all(_is_over(seat, situation) for key, seat in every.items() if key not in lost)
     for seat in every.values():
         hooks = situation.tasks.hooks.get(seat.spec.key.node)
         machine, record = seat.current, seat.record
