@@ -207,8 +207,12 @@ def request(
     value: str,
     wait: bool,
     ignore_abort: bool,
+    patience: "float | None" = None,
 ) -> "dict[str, object]":
-    """A recipe's question. Asked again, with the same id, on every new line until replied."""
+    """A recipe's question. Asked again, with the same id, on every new line until replied.
+
+    It is given up in `patience` seconds; None: never.
+    """
     return {
         "kind": "request",
         "id": id,
@@ -217,12 +221,18 @@ def request(
         "value": value,
         "wait": wait,
         "ignore_abort": ignore_abort,
+        "patience": patience,
     }
 
 
 def cancel(id: int) -> "dict[str, object]":  # as above
     """Who asked has given up."""
     return {"kind": "cancel", "id": id}
+
+
+def blocked(questions: "list[int]") -> "dict[str, object]":
+    """The step that runs does nothing at all before one of these is answered."""
+    return {"kind": "blocked", "questions": questions}
 
 
 def _text(content: bytes) -> str:

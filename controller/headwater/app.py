@@ -129,7 +129,6 @@ async def _loop(
     """The loop and its world."""
     ledger = Ledger(store)
     clock = SteadyClock(now, _elapsed, ledger.newest)
-    exchange = Exchange(ledger, clock)
     gateway = Gateway(installation(settings), state)
     stack.push_async_callback(gateway.close)
     observer = Observer(gateway, emit)
@@ -157,6 +156,7 @@ async def _loop(
     def settled() -> None:
         loop.check_settled()
 
+    exchange = Exchange(ledger, clock, look_again)
     conversation = Conversation(
         ledger=ledger,
         exchange=exchange,
@@ -179,7 +179,7 @@ async def _loop(
         exchange=exchange,
         clock=clock,
         emit=emit,
-        tasks=Tasks(ledger, machines, reports, clock, Memory(ledger)),
+        tasks=Tasks(ledger, machines, reports, clock, Memory(ledger), exchange.nodes),
     )
     lines = Lines(executor)
     lines.expect()

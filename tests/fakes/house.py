@@ -98,7 +98,7 @@ class House:
         self.looks: list[str] = []
         self.suspicions = 0
         self.ledger = Ledger(self.store)
-        self.exchange = Exchange(self.ledger, clock or self.clock)
+        self.exchange = Exchange(self.ledger, clock or self.clock, self.look_again)
         self.observer = Observer(self.clouds, self.emit)
         self.observer.expect(self.ledger.known())
         self.executor = Executor(
@@ -111,7 +111,12 @@ class House:
             clock=clock or self.clock,
             emit=self.emit,
             tasks=Tasks(
-                self.ledger, self.machines, self.reports, clock or self.clock, Memory(self.ledger)
+                self.ledger,
+                self.machines,
+                self.reports,
+                clock or self.clock,
+                Memory(self.ledger),
+                self.exchange.nodes,
             ),
         )
         lines = Lines(self.executor)

@@ -51,6 +51,7 @@ FROM_AGENT: list[dict[str, object]] = [
     ),
     protocol.request(id=1, verb="set", key="a", value="b", wait=True, ignore_abort=False),
     protocol.cancel(1),
+    protocol.blocked([1]),
 ]
 FROM_CONTROLLER: list[dict[str, object]] = [
     protocol.context(
@@ -122,7 +123,7 @@ class Hearing:
         listed = house.machine(record.key)
         self.line = Line(
             Target(machine, listed.key, "127.0.0.1", 22, "root", str(listed.host_key)),
-            context(spec, record),
+            context(spec, record, desired.nodes),
             Terms(login, bundle(), house.conversation, asyncio.Semaphore(1), 1.0),
         )
         self.session = AgentSession(bundle(), self.line)

@@ -12,6 +12,7 @@ from headwater.reconcile.ports import Listener, Store
 from headwater.reconcile.returns import Returns
 from headwater.topology.keys import MachineId
 from headwater.topology.progress import (
+    Blocked,
     Connected,
     Ended,
     LineLost,
@@ -52,18 +53,22 @@ class Conversation:
         match event:
             case Output(machine, context, offset, content):
                 self.store.append_output(record.key, machine, context, offset, content)
+            case Blocked(machine, questions):
+                self.exchange.waits.block(machine, questions)
+                self.look_again(record.key.deployment)
             case ReportPiece():
                 self.returns.receive(event)
             case TaskEnded():
                 self._task_ended(record, event)
             case _:
-                self._note(record, event)
+                self._learn(record, event)
 
-    def _note(
+    def _learn(
         self, record: Record, event: Connected | LineLost | LineRefused | StepStarted | Ended
     ) -> None:
         match event:
-            case Connected():
+            case Connected(machine):
+                self.exchange.waits.unblock(machine)
                 changed = replace(record, trouble="")
             case LineLost(_, reason):
                 changed = replace(record, trouble=reason)

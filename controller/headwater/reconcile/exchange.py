@@ -1,13 +1,16 @@
 """Runtime parameters of running systems: who reads, who writes, and who waits for what."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from headwater.manifests.resolved import Reference
+from headwater.planning.records import WorkState
 from headwater.planning.status import DeploymentStatus
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.ports import Clock
+from headwater.reconcile.waits import Waiting, Waits
 from headwater.topology.desired import Desired
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Machine
@@ -17,18 +20,18 @@ from headwater.topology.parameters import (
     InstanceValue,
     Lookup,
     NodeValue,
+    Source,
     UnknownKey,
-    first_missing,
     is_writable,
+    missing,
     parse_key,
     read,
     referenced_inputs,
 )
 from headwater.topology.progress import Reply, Request, Verb
+from headwater.topology.surroundings import Nodes
 
-ABORTED = 8
-REFUSED = 7
-Source = tuple[InstanceKey, str]
+REFUSED, ABORTED, TIMEOUT = 7, 8, 9
 
 
 @dataclass(slots=True)
@@ -47,9 +50,14 @@ class System:
 class Exchange:
     """Values live with the machine that set them, and vanish with it."""
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(
+        self, ledger: Ledger, clock: Clock, doubt: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """`doubt` is called with a deployment where a get waits that may never be answered."""
         self._ledger = ledger
         self._clock = clock
+        self._doubt = doubt
+        self.waits = Waits()
         self._systems: dict[str, System] = {}
         self._keys: dict[MachineId, InstanceKey] = {}
         self._facts: dict[MachineId, dict[str, str]] = {}
@@ -70,6 +78,11 @@ class Exchange:
 
     def system(self, deployment: str) -> System | None:
         return self._systems.get(deployment)
+
+    def nodes(self, deployment: str) -> Nodes:
+        """The instances by node; none where the deployment is gone."""
+        system = self._systems.get(deployment)
+        return system.desired.nodes if system else {}
 
     def place(self, machine: Machine) -> None:
         """A machine is there: its facts are known from boot."""
@@ -95,6 +108,7 @@ class Exchange:
         """The machine is gone, and its values with it."""
         key = self._keys.pop(machine, None)
         self._facts.pop(machine, None)
+        self.waits.unblock(machine)
         system = self._systems.get(key.deployment) if key else None
         if key is not None and system is not None and system.leads.get(key) == machine:
             del system.leads[key]
@@ -141,35 +155,57 @@ class Exchange:
         return await self._get(request, key, address)
 
     async def _get(self, request: Request, key: InstanceKey, address: Address) -> Reply:
+        asker = (key, request.machine)
+        waiting: Waiting | None = None
         while (system := self._systems.get(key.deployment)) is not None:
             if system.abort and not request.ignore_abort:
                 return Reply(ABORTED, error=f"the run is aborted: {system.abort}")
-            value = self._value(address, system, asker=(key, request.machine))
+            value = self._value(address, system, asker)
             if value is not None:
                 self._note_told(request.machine, key, address, value, system)
                 return Reply(0, value)
-            if not request.wait:
+            if not request.wait or not isinstance(address, InstanceValue):
                 return Reply(0, "")
-            await self._change(system, address, (key, request.machine))
+            waiting = waiting or self._waiting(request, key, address)
+            if waiting.refusal:
+                return Reply(TIMEOUT, error=waiting.refusal)
+            await self._change(system, waiting)
         return Reply(REFUSED, error="the deployment is gone")
 
-    async def _change(
-        self, system: System, address: Address, asker: tuple[InstanceKey, MachineId]
-    ) -> None:
+    def _waiting(self, request: Request, key: InstanceKey, address: InstanceValue) -> Waiting:
+        patience = request.patience
+        until = None if patience is None else self._clock() + timedelta(seconds=patience)
+        return Waiting(request, key, address, until)
+
+    def missing(self, waiting: Waiting) -> tuple[Source, ...]:
+        """What must be set before the get is answered, as things are now."""
+        system = self._systems.get(waiting.asker.deployment)
+        if system is None:
+            return ()
+        lookup = self.lookup(system, (waiting.asker, waiting.request.machine))
+        return tuple(missing(waiting.address, system.desired, lookup))
+
+    async def _change(self, system: System, waiting: Waiting) -> None:
         """Wait until what is missing first may have been set."""
-        source: Source = (asker[0], "")
-        if isinstance(address, InstanceValue):
-            lookup = self.lookup(system, asker)
-            source = first_missing(address, system.desired, lookup) or source
-        event = asyncio.Event()
-        waiting = system.waiters.setdefault(source, set())
-        waiting.add(event)
+        source, *_ = [*self.missing(waiting), (waiting.asker, "")]
+        waiting.changed.clear()
+        waiters = system.waiters.setdefault(source, set())
+        waiters.add(waiting.changed)
         try:
-            await event.wait()
+            with self.waits.begun(waiting):
+                if not self._is_busy(system, source[0]):
+                    self._doubt(waiting.asker.deployment)
+                await waiting.changed.wait()
         finally:
-            waiting.discard(event)
-            if not waiting and system.waiters.get(source) is waiting:
+            waiters.discard(waiting.changed)
+            if not waiters and system.waiters.get(source) is waiters:
                 del system.waiters[source]
+
+    def _is_busy(self, system: System, key: InstanceKey) -> bool:
+        """The instance's recipes run, or will: their end is another occasion to look."""
+        lead = system.leads.get(key)
+        record = self._ledger.records.get(lead) if lead else None
+        return record is not None and record.state in {WorkState.WAITING, WorkState.RUNNING}
 
     def _note_told(
         self, machine: MachineId, key: InstanceKey, address: Address, value: str, system: System

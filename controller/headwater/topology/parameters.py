@@ -14,16 +14,22 @@ from headwater.manifests.resolved import Literal, Reference
 from headwater.topology.desired import Desired, InstanceSpec
 from headwater.topology.keys import InstanceKey
 
-FACTS = frozenset({"hostname", "instanceId", "state", "id", "nodename", "statecustom"})
+GIVEN = frozenset({"hostname", "instanceId", "state", "id", "nodename"})
+"""Told of every instance by the controller."""
+FACTS = GIVEN | {"statecustom"}
 """Known of every instance without being declared."""
+CPUS = "cpu.nb"
+"""The seed's name for how many the manifest asks for; unknown where it asks for a size by name."""
 ALIASES = {"instanceid": "instanceId"}
 VALUE_LIMIT = 65536
 """Bytes of a value in UTF-8."""
 
 _QUALIFIED = re.compile(r"^(?P<node>[a-z][a-z0-9-]*)(?:\.(?P<index>[0-9]+))?:(?P<name>.+)$")
 
+Source = tuple[InstanceKey, str]
+"""An output or fact of an instance."""
 Lookup = Callable[[InstanceKey, str], str | None]
-"""The value of an output or fact of an instance; None while it is not set."""
+"""Its value; None while it is not set."""
 
 
 class UnknownKey(Exception):
@@ -84,7 +90,8 @@ def _of_instance(text: str, key: InstanceKey, name: str, desired: Desired) -> In
 
 
 def is_readable(spec: InstanceSpec, name: str) -> bool:
-    return name in FACTS or name in ALIASES or name in spec.work.inputs or is_writable(spec, name)
+    known = name in FACTS or name in ALIASES or (name == CPUS and spec.machine.size.cpus)
+    return bool(known) or name in spec.work.inputs or is_writable(spec, name)
 
 
 def is_writable(spec: InstanceSpec, name: str) -> bool:
@@ -100,22 +107,23 @@ def _unknown(text: str, asker: InstanceKey, desired: Desired) -> str:
     return f"unknown key '{text}'{hint}"
 
 
-def sources(reference: Reference, desired: Desired) -> Iterator[tuple[InstanceKey, str]]:
+def sources(reference: Reference, desired: Desired) -> Iterator[Source]:
     """The outputs that a reference reads, in the order of indexes."""
     for key in desired.nodes.get(reference.node, ()):
         if reference.index is None or key.index == reference.index:
             yield key, ALIASES.get(reference.output, reference.output)
 
 
-def first_missing(
-    address: InstanceValue, desired: Desired, lookup: Lookup
-) -> tuple[InstanceKey, str] | None:
-    """The first output that must be set before the value is known; None where none is missing."""
+def missing(address: InstanceValue, desired: Desired, lookup: Lookup) -> Iterator[Source]:
+    """The outputs that must be set before the value is known."""
     bound = _bound(address, desired)
-    if not isinstance(bound, Reference):
-        unset = bound is None and read(address, desired, lookup) is None
-        return (address.key, address.name) if unset else None
-    return next((source for source in sources(bound, desired) if lookup(*source) is None), None)
+    if isinstance(bound, Reference):
+        every = list(sources(bound, desired))
+        if not every and bound.index is not None:
+            yield InstanceKey(desired.name, bound.node, bound.index), bound.output
+        yield from (source for source in every if lookup(*source) is None)
+    elif bound is None and lookup(address.key, address.name) is None:
+        yield address.key, address.name
 
 
 def read(address: InstanceValue, desired: Desired, lookup: Lookup) -> str | None:
@@ -134,8 +142,12 @@ def read(address: InstanceValue, desired: Desired, lookup: Lookup) -> str | None
 
 def _bound(address: InstanceValue, desired: Desired) -> object | None:
     spec = desired.instances.get(address.key)
-    if spec is None or address.name not in spec.work.inputs:
+    if spec is None:
         return None
+    if address.name not in spec.work.inputs:
+        cpus = spec.machine.size.cpus
+        given = address.name == CPUS and cpus and not is_writable(spec, CPUS)
+        return Literal(str(cpus)) if given else None
     bound = spec.work.inputs[address.name]
     if bound is None and not is_writable(spec, address.name):
         return Literal("")  # Optional and not bound: nobody will ever set it.
