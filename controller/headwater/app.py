@@ -156,6 +156,7 @@ async def _loop(
         suspect=suspect,
         abort=abort,
         renew=renew,
+        clock=clock,
     )
     machines = RemoteLines(state / "keys", conversation)
     executor = Executor(

@@ -16,6 +16,8 @@ from headwater.planning.status import (
     Login,
     ParameterView,
     Phase,
+    RunView,
+    StepView,
 )
 from headwater.store.outputs import Outputs
 
@@ -77,6 +79,8 @@ class FakeController:
         self.outputs = kept.read
         self.living = True
         self.values = {"hello": (ParameterView("wn.1", "hostname", "127.1.0.1", "headwater"),)}
+        self.history: dict[str, tuple[RunView, ...]] = {}
+        self.steps_of: dict[tuple[str, int], tuple[StepView, ...]] = {}
         self.asked: list[tuple[str, ...]] = []
         self.logins: dict[tuple[str, str], Login] = {}
         self._watchers: set[asyncio.Event] = set()
@@ -113,6 +117,19 @@ class FakeController:
 
     def parameters(self, name: str) -> tuple[ParameterView, ...]:
         return self.values.get(name, ())
+
+    def runs(self, name: str) -> tuple[RunView, ...]:
+        return self.history.get(name, ())
+
+    def every_run(self) -> tuple[RunView, ...]:
+        return tuple(run for _, runs in sorted(self.history.items()) for run in runs)
+
+    def steps(self, name: str, number: int) -> tuple[StepView, ...]:
+        return self.steps_of.get((name, number), ())
+
+    def test(self, name: str, *, keep: bool) -> int:
+        self.asked.append(("test", name, str(keep)))
+        return 7
 
     @property
     def people(self) -> Self:

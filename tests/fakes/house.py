@@ -122,6 +122,7 @@ class House:
             suspect=self.suspect,
             abort=self.steering.abort,
             renew=self.steering.renew,
+            clock=clock or self.clock,
         )
         self.machines.conversation = self.conversation
         self.people = People(self.steering)

@@ -13,6 +13,8 @@ _VERBS = {
     "params": Verb("headwater.cli.params:params", "Show the runtime parameters of a deployment."),
     "logs": Verb("headwater.cli.logs:logs", "Show what recipes printed."),
     "ssh": Verb("headwater.cli.ssh:ssh", "Open a shell on an instance, or run a command there."),
+    "runs": Verb("headwater.cli.runs:runs", "Show the last runs, and what became of them."),
+    "test": Verb("headwater.cli.test:test", "Run a deployment as a test, for pipelines."),
     "retry": Verb("headwater.cli.control:retry", "Try again what failed."),
     "abort": Verb("headwater.cli.control:abort", "Stop the run of a deployment."),
     "approve": Verb("headwater.cli.control:approve", "Let a plan through that is held back."),

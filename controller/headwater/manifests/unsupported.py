@@ -18,9 +18,6 @@ class Unsupported:
 UNSUPPORTED_KINDS = ("DeploymentSet", "Policy")
 
 UNSUPPORTED = (
-    Unsupported("Deployment", "spec.lifecycle", harmless=("service",)),
-    Unsupported("Deployment", "spec.ttl"),
-    Unsupported("Deployment", "spec.keep"),
     Unsupported("Deployment", "spec.timeouts.report"),
     Unsupported("Deployment", "spec.dependsOn", harmless=([],)),
     Unsupported("Deployment", "spec.nodes.*.tolerateFailures", harmless=(0,)),

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from headwater.planning.actions import Action, Contextualise, Create, Terminate
 from headwater.planning.budget import Budget, budget
+from headwater.planning.lifecycle import ending
 from headwater.planning.records import WorkState
 from headwater.planning.seats import ADOPTED, MACHINE_CHANGED, Seat, seats, staleness
 from headwater.planning.situation import Situation
@@ -55,6 +56,8 @@ def plan(situation: Situation) -> Plan:
         return Plan(situation.deployment, (), (ORPHANED,) if situation.machines else ())
     if desired is None:
         return _finish(situation, _all_of(situation), [])
+    if (ends := ending(situation)) is not None:
+        return _finish(situation, ends, [])
     if situation.problems:
         return _finish(situation, [], list(situation.problems))
     every = seats(situation)

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from headwater.planning.instances import instance_status, progress, unwanted_status
+from headwater.planning.lifecycle import end_of, is_ending, is_over, kept, last_phase
 from headwater.planning.planner import ORPHANED, Plan
+from headwater.planning.records import Run
 from headwater.planning.seats import seats
 from headwater.planning.situation import Situation
 from headwater.planning.status import Condition, DeploymentStatus, InstanceStatus, Phase
@@ -28,6 +30,9 @@ def assess(situation: Situation, plan: Plan) -> DeploymentStatus:
         failed=failed,
         description=situation.desired.description if situation.desired else "",
         attempted_revision=situation.run.revision,
+        run=situation.run.number,
+        verdict=_word(situation.run),
+        reason=situation.run.abort,
         started=situation.run.started,
         ended=situation.run.ended,
         instances=(*instances, *rest),
@@ -39,6 +44,8 @@ def _conditions(
     situation: Situation, plan: Plan, instances: Iterable[InstanceStatus]
 ) -> tuple[Condition, ...]:
     """The first that applies."""
+    if _shows_its_end(situation, plan):
+        return _ended(situation)
     waiting = [i for i in instances if i.state != "ready"]
     for reason, message in _obstacles(situation, plan):
         if message:
@@ -50,11 +57,30 @@ def _conditions(
         return _leaving(situation)
     if plan.actions or waiting or plan.held:
         return _progressing("Progressing", progress(waiting) or "updating")
-    return (
-        Condition("Ready", status=True, reason="Converged"),
-        Condition("Reconciling", status=False, reason="Converged"),
-        Condition("Stalled", status=False, reason="Converged"),
-    )
+    return _resting("Converged", "", ready=True)
+
+
+def _word(run: Run) -> str:
+    return "expired" if run.expired else run.verdict.value if run.verdict else ""
+
+
+def _shows_its_end(situation: Situation, plan: Plan) -> bool:
+    """It is over, and no person stands in the way."""
+    held = situation.suspended or plan.blocked or situation.desired is None
+    return is_over(situation.run) and not held
+
+
+def _ended(situation: Situation) -> tuple[Condition, ...]:
+    run, words = situation.run, end_of(situation)
+    if is_ending(situation) and situation.machines:
+        left = len(situation.machines)
+        return _progressing("Finalizing", f"{words}; {left} machines to remove")
+    reason = _word(run).capitalize()
+    if reason == "Failed":
+        said = filter(None, [run.abort, kept(situation)])
+        return _stalled("RunFailed", "; ".join(said))
+    said = filter(None, [words if run.expired else "", kept(situation)])
+    return _resting(reason, "; ".join(said), ready=run.expired is None)
 
 
 def _obstacles(situation: Situation, plan: Plan) -> tuple[tuple[str, str], ...]:
@@ -101,6 +127,14 @@ def _stalled(reason: str, message: str) -> tuple[Condition, ...]:
     )
 
 
+def _resting(reason: str, message: str, *, ready: bool) -> tuple[Condition, ...]:
+    return (
+        Condition("Ready", status=ready, reason=reason, message=message),
+        Condition("Reconciling", status=False, reason=reason),
+        Condition("Stalled", status=False, reason=reason),
+    )
+
+
 def _progressing(reason: str, message: str) -> tuple[Condition, ...]:
     return (
         Condition("Ready", status=False, reason=reason, message=message),
@@ -113,14 +147,14 @@ def _phase(
     situation: Situation, instances: Iterable[InstanceStatus], conditions: tuple[Condition, ...]
 ) -> Phase:
     """The first that applies."""
+    if phase := last_phase(situation):
+        return phase
     ready = {condition.type: condition.status for condition in conditions}
     states = {instance.state for instance in instances}
     if situation.desired is None:
         return Phase.FINALIZING if situation.machines else Phase.DONE
-    if ready.get("Stalled"):
-        return Phase.ABORTED
-    if ready.get("Ready"):
-        return Phase.READY
+    if ready.get("Stalled") or ready.get("Ready"):
+        return Phase.ABORTED if ready.get("Stalled") else Phase.READY
     if not situation.machines:
         return Phase.INITIALIZING
     if states & {"missing", "pending", "unreachable"}:

@@ -7,7 +7,7 @@ from headwater.planning.events import StepEnded
 from headwater.planning.records import Record, WorkState
 from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.ledger import Ledger
-from headwater.reconcile.ports import Listener, Store
+from headwater.reconcile.ports import Clock, Listener, Store
 from headwater.topology.keys import MachineId
 from headwater.topology.progress import (
     Connected,
@@ -37,6 +37,7 @@ class Conversation:
     """Called with a deployment and the reason."""
     renew: Callable[[str], None]
     """Called with a deployment whose abort is taken back."""
+    clock: Clock
 
     def on_event(self, event: MachineEvent) -> None:
         record = self.ledger.records.get(event.machine)
@@ -56,18 +57,26 @@ class Conversation:
                 changed = replace(
                     record, state=WorkState.FAILED, reason="refused", words=reason, trouble=""
                 )
-            case StepStarted(_, context, _, step):
-                changed = self._started(record, context, step)
+            case StepStarted():
+                changed = self._started(record, event)
             case Ended():
                 changed = self._ended(record, event)
         if changed != record:
             self.ledger.set_record(event.machine, changed)
             self.look_again(record.key.deployment)
 
-    def _started(self, record: Record, context: str, step: str) -> Record:
-        if context != record.context or record.state in {WorkState.SUCCEEDED, WorkState.FAILED}:
+    def _started(self, record: Record, event: StepStarted) -> Record:
+        ended = record.state in {WorkState.SUCCEEDED, WorkState.FAILED}
+        if event.context != record.context or ended:
             return record
-        return replace(record, state=WorkState.RUNNING, step=step, trouble="")
+        return replace(
+            record,
+            state=WorkState.RUNNING,
+            begun=record.begun or self.clock(),
+            step=event.step,
+            position=event.position,
+            trouble="",
+        )
 
     def _ended(self, record: Record, event: Ended) -> Record:
         """Told again on every reconnection: only the first time counts."""

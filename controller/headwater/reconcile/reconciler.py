@@ -8,11 +8,16 @@ from headwater.errors import HeadwaterError, Stalled, Throttled
 from headwater.planning.decision import decide
 from headwater.planning.events import PassEnded
 from headwater.planning.failure import deadline, failure
+from headwater.planning.history import removed
+from headwater.planning.lifecycle import aged, deadlines, is_over, judged
+from headwater.planning.patience import limits as patience
+from headwater.planning.patience import overdue
 from headwater.planning.planner import DOUBT, Plan, in_doubt
 from headwater.planning.records import WorkState
 from headwater.planning.seats import seats
 from headwater.planning.situation import Situation
 from headwater.planning.status import DeploymentStatus
+from headwater.planning.steps import steps
 from headwater.planning.verdict import assess, invalid, rolled_back
 from headwater.reconcile.executor import Executor, Outcome
 from headwater.reconcile.lines import Lines
@@ -69,8 +74,9 @@ class Reconciler:
         if self.survey.is_first_sight(name):
             return Next("waiting", LIMBO_DELAY)
         run = self.survey.run(name, desired)
-        situation = self.survey.situation(name, desired, run)
-        if not run.abort and (reason := failure(situation)):
+        situation = self._aged(self.survey.situation(name, desired, run))
+        run = situation.run
+        if not (run.abort or is_over(run)) and (reason := failure(situation) or overdue(situation)):
             situation = self.abort(situation, reason)
         if self.lines.attend(situation):
             situation = self.survey.situation(name, desired, situation.run)
@@ -88,9 +94,24 @@ class Reconciler:
         )
         return following
 
+    def _aged(self, situation: Situation) -> Situation:
+        """What has an end of its own comes to it."""
+        run = aged(situation)
+        return situation if run is situation.run else self.survey.remember(situation, run)
+
+    def _judged(self, situation: Situation, rest: Plan) -> Situation:
+        """A test that has ended has its verdict, once; what was done is told before it goes."""
+        run = judged(situation, assess(situation, rest))
+        if run is situation.run:
+            return situation
+        history = self.publisher.history
+        history.keep_steps(situation.deployment, run.number, steps(situation))
+        return self.survey.remember(situation, run)
+
     def abort(self, situation: Situation, reason: str, *, by_person: bool = False) -> Situation:
         """The first reason wins; what runs is stopped, and who waits is told."""
-        run = replace(situation.run, abort=reason, by_person=by_person)
+        now = self.executor.clock()
+        run = replace(situation.run, abort=reason, aborted=now, by_person=by_person)
         situation = self.survey.remember(situation, run)
         self.executor.exchange.stop_waiting(situation.deployment, reason)
         for machine, record in situation.records.items():
@@ -113,11 +134,14 @@ class Reconciler:
             self._forget(situation)
             return Next("removed")
         terminal = next((o for o in outcomes if isinstance(o.error, Stalled)), None)
-        if terminal and not situation.run.abort:
+        if terminal and not (situation.run.abort or is_over(situation.run)):
             situation = self.abort(situation, f"{terminal.action.key.instance}: {terminal.error}")
             rest = decide(situation)
+        before_verdict, situation = situation, self._judged(situation, rest)
+        if situation is not before_verdict:
+            rest = decide(situation)
         self._publish(situation, rest, outcomes)
-        if self._goes_back(situation):
+        if self._goes_back(situation) or (situation is not before_verdict and rest.actions):
             return Next("changed", 0.0)
         if situation.suspended:
             return Next("waiting", self.safety.ends_in(name))
@@ -132,7 +156,10 @@ class Reconciler:
             self.survey.rollback.succeeded(name, self.wanted.catalog.revision)
             if back := self.survey.rollback.back(name):
                 status = rolled_back(status, back.reason, back.revision)
-        self.publisher.publish(self.publisher.close(status, situation.run), outcomes)
+        run = situation.run
+        if run.ended is None and not is_over(run) and status.at_rest:
+            self.publisher.history.keep_steps(name, run.number, steps(situation))
+        self.publisher.publish(self.publisher.close(status, run), outcomes)
 
     def _goes_back(self, situation: Situation) -> bool:
         """The run has failed, and the manifest asks to go back to the last good revision."""
@@ -151,6 +178,8 @@ class Reconciler:
 
     def _forget(self, situation: Situation) -> None:
         name, run = situation.deployment, situation.run
+        now = self.executor.clock()
+        self.publisher.history.add(removed(name, run, now), now)
         self.executor.exchange.forget(name)
         self.safety.came_back([name])
         self.survey.rollback.forget(name)
@@ -180,7 +209,11 @@ def _next(situation: Situation, done: Plan, rest: Plan, errors: list[HeadwaterEr
     limits = [limit for s in seats(situation).values() if (limit := deadline(s, situation))]
     doubts = situation.doubts.items()
     limits += [since + DOUBT for key, since in doubts if in_doubt(key, situation)]
+    limits += patience(situation)
+    if situation.run.abort or is_over(situation.run):
+        limits = []
+    limits += deadlines(situation)
     left = (min(limits) - situation.now).total_seconds() if limits else 0.0
-    again = max(0.0, left) if limits and not situation.run.abort else None
+    again = max(0.0, left) if limits else None
     result = "changed" if done.actions else "waiting" if rest.held else "unchanged"
     return Next(result, again)

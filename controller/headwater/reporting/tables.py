@@ -4,8 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from headwater.planning.status import ControllerStatus, DeploymentStatus, ParameterView
-from headwater.reporting.words import counts, elapsed, first_failure, short, shortened, verdict
+from headwater.planning.status import ControllerStatus, DeploymentStatus, ParameterView, RunView
+from headwater.reporting.words import (
+    counts,
+    duration,
+    elapsed,
+    first_failure,
+    short,
+    shortened,
+    verdict,
+)
 
 _MESSAGE = 100
 
@@ -70,6 +78,26 @@ def parameters(views: Sequence[ParameterView]) -> Table:
         (v.instance, v.name, "(not set)" if v.value is None else v.value, v.writer) for v in views
     )
     return Table(("INSTANCE", "PARAMETER", "VALUE", "WRITER"), rows)
+
+
+def runs(views: Sequence[RunView], now: datetime) -> Table:
+    """One row per run, the newest first."""
+    rows = tuple(
+        (
+            v.deployment,
+            str(v.number),
+            v.result or v.phase.value,
+            short(v.revision) or "-",
+            f"{v.started:%Y-%m-%d %H:%M:%S}",
+            duration(max(0.0, ((v.ended or now) - v.started).total_seconds())),
+            str(v.instances),
+            " ".join(f"{p.phase.value} {duration(p.seconds)}," for p in v.phases).rstrip(","),
+            shortened(v.reason, _MESSAGE),
+        )
+        for v in sorted(views, key=lambda view: (view.started, view.number), reverse=True)
+    )
+    headers = ("DEPLOYMENT", "RUN", "RESULT", "REVISION", "STARTED (UTC)", "TIME", "INSTANCES")
+    return Table((*headers, "PHASES", ""), rows)
 
 
 def problems(status: ControllerStatus) -> list[str]:

@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
@@ -76,17 +77,25 @@ class Outputs:
         return _size(path) + _skew(path)
 
     async def read(
-        self, deployment: str, instance: str = "", *, follow: bool = False, history: bool = False
+        self,
+        deployment: str,
+        instance: str = "",
+        *,
+        follow: bool = False,
+        history: bool = False,
+        since: datetime | None = None,
     ) -> AsyncGenerator[tuple[str, bytes], None]:
         """Pieces of output with the instance (`wn.3`) that printed them; empty means every one.
 
         The present contextualisation of each, or with `history` all that is kept, oldest first;
-        with `follow` also what is printed from now on, without an end.
+        with `follow` also what is printed from now on, without an end. Files to which nothing
+        was added `since` then are left out.
         """
         reader = _Reader(self.directory / _segment(deployment), instance)
         self._readers.add(reader)
         try:
-            reader.news = dict.fromkeys(_present(reader, history=history))
+            present = _present(reader, history=history)
+            reader.news = dict.fromkeys(path for path in present if _is_newer(path, since))
             positions: dict[Path, int] = {}
             while reader.news or follow:
                 for path in tuple(reader.news):
@@ -167,6 +176,10 @@ def _present(reader: _Reader, *, history: bool) -> list[Path]:
     folders = sorted(reader.deployment.iterdir(), key=_natural)
     chosen = (f for f in folders if reader.instance in ("", f.name))
     return [path for folder in chosen for path in _by_age(folder)[0 if history else -1 :]]
+
+
+def _is_newer(path: Path, since: datetime | None) -> bool:
+    return since is None or path.stat().st_mtime >= since.timestamp()
 
 
 def _by_age(folder: Path) -> list[Path]:

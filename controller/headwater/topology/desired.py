@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from headwater.manifests.resolved import (
     Binding,
+    Keep,
     Literal,
     RecipeKind,
     Reference,
@@ -74,6 +75,13 @@ class Desired:
     """`delete` or `orphan`: what becomes of the machines when the manifest goes away."""
     provision_timeout: float
     """Seconds from the order of a machine until its agent answers."""
+    execute_timeout: float
+    """Seconds for all recipes of one machine together."""
+    is_test: bool
+    """It runs once per digest and ends; anything else is kept true for ever."""
+    keep: Keep
+    ttl: float | None
+    """Seconds from the beginning of a run until everything is torn down."""
 
 
 def expand(deployment: ResolvedDeployment) -> Desired:
@@ -96,6 +104,10 @@ def expand(deployment: ResolvedDeployment) -> Desired:
         max_deletes=deployment.max_deletes,
         deletion_policy=deployment.deletion_policy,
         provision_timeout=deployment.provision_timeout,
+        execute_timeout=deployment.execute_timeout,
+        is_test=deployment.lifecycle == "test",
+        keep=deployment.keep,
+        ttl=deployment.ttl,
     )
 
 
@@ -112,6 +124,12 @@ def _digest(deployment: ResolvedDeployment, instances: Iterable[InstanceSpec]) -
                 update.max_surge,
                 update.on_recipe_change,
                 list(update.order),
+            ],
+            "ends": [
+                deployment.lifecycle,
+                deployment.ttl,
+                deployment.keep.policy,
+                deployment.keep.seconds,
             ],
         }
     )

@@ -20,12 +20,9 @@ def diagnostics(text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "written"),
     [
-        (SHOP.replace("cloud =", 'lifecycle = "test"\ncloud ='), '6:1: lifecycle = "test"'),
-        (SHOP.replace("cloud =", 'ttl = "8h"\ncloud ='), '6:1: ttl = "8h"'),
         (SHOP.replace("cloud =", 'dependsOn = ["dns"]\ncloud ='), "6:1: dependsOn"),
         (SHOP.replace("replicas", "tolerateFailures"), "9:1: tolerateFailures = 3"),
         (SHOP.replace('"Shop"', '{ secret = "shop/title" }'), '11:11: secret = "shop/title"'),
-        (SHOP + "[spec.keep]\n", "13:7: keep"),
         (WEB + 'report = "report.sh"\n', '13:1: report = "report.sh"'),
         (WEB + 'preScale = "drain.sh"\n', '13:1: preScale = "drain.sh"'),
         (WEB + "[spec.health]\ntcp = { port = 22 }\n", "13:7: health"),
