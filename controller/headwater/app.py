@@ -25,7 +25,7 @@ from headwater.reconcile.lines import Lines
 from headwater.reconcile.loop import ACCEPTED, Loop
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.people import People
-from headwater.reconcile.ports import Listener
+from headwater.reconcile.ports import Answers, Listener, Source
 from headwater.reconcile.publisher import Publisher
 from headwater.reconcile.reconciler import Reconciler
 from headwater.reconcile.rollback import Rollback
@@ -85,8 +85,34 @@ def installation(settings: Settings) -> str:
     return digest([repository, settings.branch, settings.path.strip("/")])
 
 
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a controller follows, and whom it answers."""
+
+    installation: str
+    source: Source
+    read: Callable[[Snapshot], Catalog]
+    answers: Answers
+    close: Callable[[], None] = lambda: None
+
+
+Worlds = Callable[[Settings, Path, Ledger], World]
+
+
+def branch(settings: Settings, state: Path, ledger: Ledger) -> World:
+    """The branch of the settings, answered on its commits."""
+    source = _source(settings, state, ledger)
+    return World(
+        installation(settings),
+        source,
+        reader(),
+        GitNotes(source.upstream, source.worker),
+        source.close,
+    )
+
+
 @asynccontextmanager
-async def assemble(settings: Settings) -> AsyncIterator[Running]:
+async def assemble(settings: Settings, worlds: Worlds = branch) -> AsyncIterator[Running]:
     """All parts, locked to the state directory and serving. Raises Stalled with what to do."""
     state = settings.state.absolute()
     listeners: list[Listener] = []
@@ -98,7 +124,10 @@ async def assemble(settings: Settings) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         store = SqliteStore(state)
         await stack.enter_async_context(store.locked())
-        loop, steering = await _loop(settings, state, store, emit, stack)
+        ledger = Ledger(store)
+        world = worlds(settings, state, ledger)
+        stack.callback(world.close)
+        loop, steering = _loop(Parts(settings, state, store, ledger, world), emit, stack)
         controller = Controller(
             loop=loop,
             people=People(steering),
@@ -117,19 +146,27 @@ async def assemble(settings: Settings) -> AsyncIterator[Running]:
         yield Running(loop, controller, addresses.url, listeners)
 
 
-async def _loop(
-    settings: Settings, state: Path, store: SqliteStore, emit: Listener, stack: AsyncExitStack
-) -> tuple[Loop, Steering]:
-    """The loop and its world."""
-    ledger = Ledger(store)
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the loop is made of, beside itself."""
+
+    settings: Settings
+    state: Path
+    store: SqliteStore
+    ledger: Ledger
+    world: World
+
+
+def _loop(parts: Parts, emit: Listener, stack: AsyncExitStack) -> tuple[Loop, Steering]:
+    """The loop around its world."""
+    settings, state, store = parts.settings, parts.state, parts.store
+    ledger, world = parts.ledger, parts.world
     clock = SteadyClock(now, _elapsed, ledger.newest)
     exchange = Exchange(ledger, clock)
-    gateway = Gateway(installation(settings), state)
+    gateway = Gateway(world.installation, state)
     stack.push_async_callback(gateway.close)
     observer = Observer(gateway, emit)
     observer.expect(ledger.known())
-    source = _source(settings, state, ledger)
-    stack.callback(source.close)
 
     # Machines speak to the loop, and the loop to machines: these names are bound further down.
     def look_again(deployment: str) -> None:
@@ -160,7 +197,7 @@ async def _loop(
     )
     machines = RemoteLines(state / "keys", conversation)
     executor = Executor(
-        installation=installation(settings),
+        installation=world.installation,
         clouds=gateway,
         machines=machines,
         ledger=ledger,
@@ -178,13 +215,13 @@ async def _loop(
     dispatch = Dispatch(reconciler.reconcile, settled, settings.workers)
     steering = Steering(reconciler, dispatch)
     loop = Loop(
-        source=source,
+        source=world.source,
         clouds=gateway,
-        read=reader(),
+        read=world.read,
         reconciler=reconciler,
         dispatch=dispatch,
         observer=observer,
-        answering=Answering(GitNotes(source.upstream, source.worker), ledger, clock, describe),
+        answering=Answering(world.answers, ledger, clock, describe),
         emit=emit,
         resync=settings.resync,
     )

@@ -177,6 +177,19 @@ class ParameterView:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportView:
+    """A report that is kept. `file` is `<node.N>_report_<YYYY-MM-DDTHHMMSSZ>.tgz`."""
+
+    run: int
+    instance: str
+    file: str
+    size: int
+    """Bytes."""
+    at: datetime
+    """When it was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
 class CloudStatus:
     name: str
     driver: str
