@@ -34,6 +34,8 @@ class Followed:
     run: int = 0
     begun_here: bool = False
     """It is there because we asked for it: when we give up, it ends."""
+    _shown: dict[str, int] = field(default_factory=dict)
+    """Characters of what it printed, by instance."""
 
     def begin(self, revision: str, *, keep: bool) -> None:
         """Join the run of that revision, or have one begun. Raises Refused, TimeoutError."""
@@ -68,7 +70,7 @@ class Followed:
                 if found.run < self.run:
                     continue
                 if told is None and found.started is not None:
-                    told = Output(self.client, self.name, found.started)
+                    told = Output(self.client, self.name, found.started, self._shown)
                     told.start()
                 if why := _impossible(found) or _waits(found):
                     raise Refused(why)
@@ -99,9 +101,9 @@ class Output:
     client: Client
     name: str
     since: datetime
+    shown: dict[str, int]
+    """Characters, by instance: what was shown is not shown again."""
     _lines: Lines = field(default_factory=lambda: Lines(prefixed=True))
-    _shown: dict[str, int] = field(default_factory=dict)
-    """Characters, by instance."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _finished: bool = False
 
@@ -110,32 +112,36 @@ class Output:
 
     def _follow(self) -> None:
         with suppress(HeadwaterError, TimeoutError):
-            for piece in self.client.lines(self._path(follow="1")):
+            for instance, text in self._new(follow="1"):
                 with self._lock:
                     if self._finished:
                         return
-                    self._show(piece["instance"], piece["text"])
+                    self._show(instance, text)
 
     def finish(self) -> None:
         """Show what the stream had not brought yet; nothing after that."""
         with self._lock:
             self._finished = True
-        skip = dict(self._shown)
         with suppress(HeadwaterError, TimeoutError):
-            for piece in self.client.lines(self._path()):
-                instance, text = piece["instance"], piece["text"]
-                known = min(skip.get(instance, 0), len(text))
-                skip[instance] = skip.get(instance, 0) - known
-                self._show(instance, text[known:])
+            for instance, text in self._new():
+                self._show(instance, text)
         write(self._lines.rest())
 
     def _show(self, instance: str, text: str) -> None:
-        self._shown[instance] = self._shown.get(instance, 0) + len(text)
+        self.shown[instance] = self.shown.get(instance, 0) + len(text)
         write(self._lines.whole(instance, text))
 
-    def _path(self, **query: str) -> str:
+    def _new(self, **query: str) -> Iterator[tuple[str, str]]:
+        """The whole stream without what has been shown."""
+        known = dict(self.shown)
         since = self.since.isoformat()
-        return path_of(self.name, "logs", history="1", since=since, **query)
+        path = path_of(self.name, "logs", history="1", since=since, **query)
+        for piece in self.client.lines(path):
+            instance, text = piece["instance"], piece["text"]
+            skipped = min(known.get(instance, 0), len(text))
+            known[instance] = known.get(instance, 0) - skipped
+            if skipped < len(text):
+                yield instance, text[skipped:]
 
 
 def _impossible(status: DeploymentStatus) -> str:
