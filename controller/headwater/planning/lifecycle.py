@@ -11,8 +11,7 @@ from datetime import datetime, timedelta
 from headwater.planning.actions import Action, Terminate
 from headwater.planning.records import Run, Verdict, later
 from headwater.planning.situation import Situation
-from headwater.planning.status import DeploymentStatus, Phase
-from headwater.planning.tasks import reports_awaited
+from headwater.planning.status import Phase
 from headwater.topology.machines import Machine, MachineState
 
 STOP_GRACE = timedelta(seconds=30)
@@ -31,20 +30,6 @@ def aged(situation: Situation) -> Run:
     if situation.suspended or end is None or run.expired or situation.now < end:
         return run
     return replace(run, expired=situation.now)
-
-
-def judged(situation: Situation, status: DeploymentStatus) -> Run:
-    """The run, and the verdict on a test whose work has ended and whose reports are in."""
-    run, desired = situation.run, situation.desired
-    if desired is None or not desired.is_test or is_over(run) or reports_awaited(situation):
-        return run
-    if run.abort:
-        given_up = run.aborted is not None and situation.now >= run.aborted + STOP_GRACE
-        ended = given_up or status.at_rest
-        return replace(run, verdict=Verdict.FAILED, decided=situation.now) if ended else run
-    if status.is_ready and not situation.suspended:
-        return replace(run, verdict=Verdict.PASSED, decided=situation.now)
-    return run
 
 
 def ending(situation: Situation) -> list[Action] | None:

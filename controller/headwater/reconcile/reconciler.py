@@ -9,7 +9,8 @@ from headwater.planning.decision import decide
 from headwater.planning.events import PassEnded
 from headwater.planning.failure import deadline, failure
 from headwater.planning.history import removed
-from headwater.planning.lifecycle import aged, deadlines, is_over, judged
+from headwater.planning.judgement import judged
+from headwater.planning.lifecycle import aged, deadlines, is_over
 from headwater.planning.patience import limits as patience
 from headwater.planning.patience import overdue
 from headwater.planning.planner import DOUBT, Plan, in_doubt
