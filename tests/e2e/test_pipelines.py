@@ -1,16 +1,20 @@
 """`headwater test`: what a pipeline calls, with a controller that runs and without one."""
 
 import json
+import os
+import re
 import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from e2e.program import DEADLINE, Ended, Program
-from e2e.systems import site, system
+from e2e.program import DEADLINE, HEADWATER, Ended, Program
+from e2e.systems import EXAMPLES, example, site, system
 from local_cloud import wait_until
 
 SAYS = '#!/bin/sh\necho "hello from $HEADWATER_INSTANCE"\n'
@@ -154,3 +158,33 @@ class TestWithAController:
         assert ended.code == 3, ended
         assert not program.machines()
         assert "gave up" in program.deployment("box").reason
+
+
+def test_the_example_pipeline_s_own_command_passes(program: Program, scratch: Path):
+    pipeline = (EXAMPLES / ".gitlab-ci.yml").read_text()
+    (command,) = re.findall(r"^    - (headwater test .*)$", pipeline, re.MULTILINE)
+    revision = program.repository.commit(example("hello-world", program.level))
+
+    ended = subprocess.run(
+        ["sh", "-ec", command],
+        cwd=program.repository.path,
+        env={
+            **program.environment,
+            "PATH": f"{Path(HEADWATER).parent}:{os.environ['PATH']}",
+            "TMPDIR": str(scratch),
+            "CI_COMMIT_SHA": revision,
+        },
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=2 * DEADLINE,
+    )
+
+    assert ended.returncode == 0, ended
+    suites = ET.parse(program.repository.path / "junit.xml").getroot()  # noqa: S314  # our own
+    assert [suite.get("name") for suite in suites] == [
+        "hello-world/apache1.1",
+        "hello-world/testclient1.1",
+    ]
+    assert {suite.get("failures") for suite in suites} == {"0"}
+    assert list(scratch.iterdir()) == []

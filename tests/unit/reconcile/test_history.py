@@ -146,8 +146,10 @@ async def test_what_cannot_be_read_is_begun_anew(house):
 
 
 class TestSteps:
-    async def steps(self, house: House, **wished: object) -> list[tuple[str, str, str, str]]:
-        await house.want(replace(TWO, **wished))
+    async def steps(
+        self, house: House, lifecycle: str = "service"
+    ) -> list[tuple[str, str, str, str]]:
+        await house.want(replace(TWO, lifecycle=lifecycle))
         await house.rest()
         number = house.ledger.runs["shop"].number
         found = house.reconciler.publisher.history.steps("shop", number)
@@ -157,7 +159,7 @@ class TestSteps:
     async def test_what_became_of_each_is_kept_with_the_run(self, house, lifecycle):
         house.machines.failing[key("web.2")] = "boom"
 
-        assert await self.steps(house, lifecycle=lifecycle) == [
+        assert await self.steps(house, lifecycle) == [
             ("web.1", "machine", "passed", ""),
             ("web.1", "deploy", "passed", ""),
             ("web.2", "machine", "passed", ""),
