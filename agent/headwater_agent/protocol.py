@@ -53,14 +53,14 @@ def _parse(line: bytes) -> "dict[str, object]":
 
 
 def content_of(message: "dict[str, object]") -> bytes:
-    """The bytes of an `output` message. Raises ProtocolError."""
+    """The bytes of an `output` or `report` message. Raises ProtocolError."""
     content = message.get("content")
     try:
         if isinstance(content, str):
             return binascii.a2b_base64(content.encode("ascii"))
     except ValueError:
         pass  # told below
-    raise ProtocolError("output without content")
+    raise ProtocolError("%s without content" % message.get("kind"))
 
 
 # From the controller.
@@ -91,13 +91,41 @@ def step(name: str, origin: str, script: str, packages: "list[str]") -> "dict[st
     return {"name": name, "origin": origin, "script": script, "packages": packages}
 
 
+def task(
+    *,
+    id: str,  # as above
+    steps: "list[dict[str, object]]",
+    environment: "list[list[str]]",
+    timeout: float,
+    collects: bool,
+    have: int,
+    have_report: int,
+) -> "dict[str, object]":
+    """Run this task, once; stream its output and its report from these bytes on, and its end."""
+    return {
+        "kind": "task",
+        "id": id,
+        "steps": steps,
+        "environment": environment,
+        "timeout": timeout,
+        "collects": collects,
+        "have": have,
+        "have_report": have_report,
+    }
+
+
+def heard(task: str) -> "dict[str, object]":
+    """The end of this task is known: what was kept for it may go."""
+    return {"kind": "heard", "task": task}
+
+
 def hosts(lines: "list[str]") -> "dict[str, object]":
     """The deployment's hosts file."""
     return {"kind": "hosts", "lines": lines}
 
 
 def stop(reason: str) -> "dict[str, object]":
-    """Stop what runs; the context ends as aborted."""
+    """Stop what runs, but no task that collects; the context ends as aborted."""
     return {"kind": "stop", "reason": reason}
 
 
@@ -117,8 +145,13 @@ def started(context: str, position: int, step: str) -> "dict[str, object]":
 
 
 def output(context: str, offset: int, content: bytes) -> "dict[str, object]":
-    encoded = binascii.b2a_base64(content, newline=False).decode("ascii")
-    return {"kind": "output", "context": context, "offset": offset, "content": encoded}
+    """Of a context, or of a task."""
+    return {"kind": "output", "context": context, "offset": offset, "content": _text(content)}
+
+
+def report(task: str, offset: int, content: bytes) -> "dict[str, object]":
+    """Of the gzipped tar that a task has collected."""
+    return {"kind": "report", "task": task, "offset": offset, "content": _text(content)}
 
 
 def ended(
@@ -134,6 +167,29 @@ def ended(
     return {
         "kind": "ended",
         "context": context,
+        "succeeded": succeeded,
+        "step": step,
+        "exit_code": exit_code,
+        "reason": reason,
+        "words": words,
+        "seconds": seconds,
+    }
+
+
+def task_ended(
+    *,
+    task: str,
+    succeeded: bool,
+    step: str,
+    exit_code: "int | None",
+    reason: str,
+    words: str,
+    seconds: float,
+) -> "dict[str, object]":
+    """After all of its report; told again to who asks again."""
+    return {
+        "kind": "task_ended",
+        "task": task,
         "succeeded": succeeded,
         "step": step,
         "exit_code": exit_code,
@@ -167,3 +223,7 @@ def request(
 def cancel(id: int) -> "dict[str, object]":  # as above
     """Who asked has given up."""
     return {"kind": "cancel", "id": id}
+
+
+def _text(content: bytes) -> str:
+    return binascii.b2a_base64(content, newline=False).decode("ascii")

@@ -14,7 +14,15 @@ import traceback
 from headwater_agent.journal import Journal
 from headwater_agent.log import Log
 from headwater_agent.processes import close_all_but, session_members, signal_session, start_time
-from headwater_agent.steps import why_not
+
+TYPE_CHECKING = False  # the real one lives in `typing`, which is slow to import
+if TYPE_CHECKING:
+    from typing import Union
+
+    from headwater_agent.collection import Collection
+    from headwater_agent.steps import Script
+
+    Program = Union[Script, Collection]
 
 GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL, and then until what cannot even be killed is left."""
@@ -32,19 +40,16 @@ class Order:
 
     def __init__(
         self,
-        *,
         journal: Journal,
         position: int,
-        program: str,
+        program: "Program",
         directory: str,
-        environment: "dict[bytes, bytes]",
         seconds: float,
     ) -> None:
         self.journal = journal
         self.position = position
         self.program = program
         self.directory = directory
-        self.environment = environment
         self.seconds = seconds
 
 
@@ -145,7 +150,7 @@ class Runner:
             return None
         if not number:
             return ""
-        return why_not(self._order.program, OSError(int(number), os.strerror(int(number))))
+        return self._order.program.why_not(OSError(int(number), os.strerror(int(number))))
 
     def _over(self) -> bool:
         now = time.monotonic()
@@ -235,7 +240,7 @@ def _become(order: Order, gate: int, output: int, failed: int) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
         os.umask(0o022)
         os.chdir(order.directory)
-        os.execve(order.program, [order.program], order.environment)  # noqa: S606  # the step
+        order.program.become()
     except OSError as error:
         os.write(failed, b"%d" % (error.errno or 0))
     finally:

@@ -8,11 +8,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from headwater.cloud.gateway import Gateway
+from headwater.cloud.objects import Account, ObjectStore
 from headwater.manifests.catalog import compile_catalog
 from headwater.manifests.parse import Parser
 from headwater.manifests.resolved import Catalog
 from headwater.manifests.snapshot import Snapshot
 from headwater.planning.events import Event
+from headwater.planning.status import OutcomeStatus
 from headwater.reconcile.agenda import Priority
 from headwater.reconcile.answering import Answering
 from headwater.reconcile.controller import Controller
@@ -23,16 +25,19 @@ from headwater.reconcile.executor import Executor
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.lines import Lines
 from headwater.reconcile.loop import ACCEPTED, Loop
+from headwater.reconcile.memory import Memory
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.people import People
 from headwater.reconcile.ports import Answers, Listener, Source
 from headwater.reconcile.publisher import Publisher
 from headwater.reconcile.reconciler import Reconciler
+from headwater.reconcile.returns import Returns
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
 from headwater.reconcile.steady import SteadyClock
 from headwater.reconcile.steering import Steering
 from headwater.reconcile.survey import Survey
+from headwater.reconcile.tasks import Tasks
 from headwater.reconcile.wanted import Wanted
 from headwater.remote.lines import Lines as RemoteLines
 from headwater.reporting.answers import describe
@@ -42,6 +47,7 @@ from headwater.settings import Settings
 from headwater.source.address import SshLogin
 from headwater.source.git import GitSource
 from headwater.source.notes import GitNotes
+from headwater.store.reports import Reports
 from headwater.store.sqlite import SqliteStore
 from headwater.topology.digests import digest
 from headwater.web.server import serving
@@ -167,6 +173,7 @@ def _loop(parts: Parts, emit: Listener, stack: AsyncExitStack) -> tuple[Loop, St
     stack.push_async_callback(gateway.close)
     observer = Observer(gateway, emit)
     observer.expect(ledger.known())
+    reports = _reports(settings, state, stack)
 
     # Machines speak to the loop, and the loop to machines: these names are bound further down.
     def look_again(deployment: str) -> None:
@@ -181,6 +188,9 @@ def _loop(parts: Parts, emit: Listener, stack: AsyncExitStack) -> tuple[Loop, St
     def renew(deployment: str) -> None:
         steering.renew(deployment)
 
+    def tell(deployment: str, outcome: OutcomeStatus) -> None:
+        reconciler.publisher.tell(deployment, outcome)
+
     def settled() -> None:
         loop.check_settled()
 
@@ -194,6 +204,8 @@ def _loop(parts: Parts, emit: Listener, stack: AsyncExitStack) -> tuple[Loop, St
         abort=abort,
         renew=renew,
         clock=clock,
+        returns=Returns(ledger, reports, clock, emit),
+        tell=tell,
     )
     machines = RemoteLines(state / "keys", conversation)
     executor = Executor(
@@ -205,6 +217,7 @@ def _loop(parts: Parts, emit: Listener, stack: AsyncExitStack) -> tuple[Loop, St
         exchange=exchange,
         clock=clock,
         emit=emit,
+        tasks=Tasks(ledger, machines, reports, clock, Memory(ledger)),
     )
     lines = Lines(executor)
     lines.expect()
@@ -226,6 +239,20 @@ def _loop(parts: Parts, emit: Listener, stack: AsyncExitStack) -> tuple[Loop, St
         resync=settings.resync,
     )
     return loop, steering
+
+
+def _reports(settings: Settings, state: Path, stack: AsyncExitStack) -> Reports:
+    """Raises Stalled for an object store that cannot be used at all."""
+    if (store := settings.reports) is None:
+        return Reports(state / "reports")
+    objects = ObjectStore(
+        Account(store.driver, store.credentials, store.options),
+        store.container,
+        store.prefix,
+        secrets=state / "secrets",
+    )
+    stack.callback(objects.close)
+    return Reports(state / "reports", objects)
 
 
 def _source(settings: Settings, state: Path, ledger: Ledger) -> GitSource:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Self
 
+from fakes.reports import MemoryReports
+from fakes.store import Disk
 from headwater.errors import Refused
 from headwater.planning.status import (
     CloudStatus,
@@ -16,10 +18,12 @@ from headwater.planning.status import (
     Login,
     ParameterView,
     Phase,
+    ReportView,
     RunView,
     StepView,
 )
 from headwater.store.outputs import Outputs
+from headwater.topology.reports import ReportPlace
 
 START = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 END = datetime(2026, 11, 22, 12, 0, 5, tzinfo=UTC)
@@ -83,6 +87,7 @@ class FakeController:
         self.steps_of: dict[tuple[str, int], tuple[StepView, ...]] = {}
         self.asked: list[tuple[str, ...]] = []
         self.logins: dict[tuple[str, str], Login] = {}
+        self.store = MemoryReports(Disk())
         self._watchers: set[asyncio.Event] = set()
 
     def alive(self) -> bool:
@@ -130,6 +135,12 @@ class FakeController:
     def test(self, name: str, *, keep: bool) -> int:
         self.asked.append(("test", name, str(keep)))
         return 7
+
+    def reports(self, name: str) -> tuple[ReportView, ...]:
+        return self.store.views(name)
+
+    def report(self, place: ReportPlace) -> AsyncGenerator[bytes, None]:
+        return self.store.read(place)
 
     @property
     def people(self) -> Self:

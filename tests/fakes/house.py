@@ -9,6 +9,7 @@ from fakes.answers import FakeAnswers
 from fakes.builders import CLOUD, NOON, catalog
 from fakes.cloud import FakeClouds
 from fakes.machines import Agents, FakeMachines
+from fakes.reports import MemoryReports
 from fakes.store import Disk, MemoryStore
 from headwater.manifests.resolved import Catalog, ResolvedDeployment
 from headwater.manifests.snapshot import Snapshot
@@ -23,15 +24,18 @@ from headwater.reconcile.executor import Executor
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.lines import Lines
 from headwater.reconcile.loop import Loop
+from headwater.reconcile.memory import Memory
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.people import People
 from headwater.reconcile.ports import Source
 from headwater.reconcile.publisher import Publisher
 from headwater.reconcile.reconciler import Next, Reconciler
+from headwater.reconcile.returns import Returns
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
 from headwater.reconcile.steering import Steering
 from headwater.reconcile.survey import Survey
+from headwater.reconcile.tasks import Tasks
 from headwater.reconcile.wanted import Wanted
 from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import Machine
@@ -80,10 +84,12 @@ class House:
         approves: bool = False,
         clock: Callable[[], datetime] | None = None,
         machines: FakeMachines | None = None,
+        store: CountingStore | None = None,
     ) -> None:
         self.clouds = clouds or FakeClouds()
         self.machines = machines or FakeMachines(agents, prompt=prompt)
-        self.store = CountingStore(disk)
+        self.store = store or CountingStore(disk)
+        self.reports = MemoryReports(self.store.disk)
         self.clock = Clock()
         if isinstance(self.clouds, FakeClouds):
             self.clouds.clock = clock or self.clock
@@ -104,6 +110,9 @@ class House:
             exchange=self.exchange,
             clock=clock or self.clock,
             emit=self.emit,
+            tasks=Tasks(
+                self.ledger, self.machines, self.reports, clock or self.clock, Memory(self.ledger)
+            ),
         )
         lines = Lines(self.executor)
         lines.expect()
@@ -123,6 +132,8 @@ class House:
             abort=self.steering.abort,
             renew=self.steering.renew,
             clock=clock or self.clock,
+            returns=Returns(self.ledger, self.reports, clock or self.clock, self.emit),
+            tell=self.reconciler.publisher.tell,
         )
         self.machines.conversation = self.conversation
         self.people = People(self.steering)

@@ -2,9 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from headwater.errors import Stalled
 from headwater.topology.keys import InstanceKey, MachineId
+
+if TYPE_CHECKING:
+    from headwater.topology.reports import ReportPlace
 
 
 class Disk:
@@ -13,6 +17,8 @@ class Disk:
     def __init__(self) -> None:
         self.documents: dict[str, str] = {}
         self.outputs: dict[tuple[InstanceKey, MachineId, str], tuple[int, bytes]] = {}
+        self.reports: dict[ReportPlace, bytes] = {}
+        self.whole: set[ReportPlace] = set()
         self.holder: int | None = None
 
 

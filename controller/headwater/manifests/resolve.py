@@ -72,6 +72,7 @@ class Resolution:
             depends_on=spec.depends_on,
             provision_timeout=seconds(spec.timeouts.provision),
             execute_timeout=seconds(spec.timeouts.execute),
+            report_timeout=seconds(spec.timeouts.report),
             update=Update(
                 max_unavailable=spec.update.max_unavailable,
                 max_surge=spec.update.max_surge,

@@ -143,6 +143,8 @@ class ResolvedDeployment:
     """Seconds."""
     execute_timeout: float = 1800.0
     """Seconds."""
+    report_timeout: float = 300.0
+    """Seconds."""
     update: Update = field(default_factory=Update)
     deletion_policy: str = "delete"
     protect: bool = False

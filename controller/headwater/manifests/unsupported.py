@@ -18,17 +18,11 @@ class Unsupported:
 UNSUPPORTED_KINDS = ("DeploymentSet", "Policy")
 
 UNSUPPORTED = (
-    Unsupported("Deployment", "spec.timeouts.report"),
     Unsupported("Deployment", "spec.dependsOn", harmless=([],)),
     Unsupported("Deployment", "spec.nodes.*.tolerateFailures", harmless=(0,)),
     Unsupported("Deployment", "spec.nodes.*.inputs.*.secret"),
     Unsupported("Component", "spec.health"),
     Unsupported("Component", "spec.volumes", harmless=([],)),
-    Unsupported("Component", "spec.recipes.report"),
-    Unsupported("Component", "spec.recipes.onInstanceAdd"),
-    Unsupported("Component", "spec.recipes.onInstanceRemove"),
-    Unsupported("Component", "spec.recipes.preScale"),
-    Unsupported("Component", "spec.recipes.postScale"),
     Unsupported("Image", "spec.build"),
     Unsupported("Image", "spec.source"),
     Unsupported("Cloud", "spec.quota.cpus"),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from headwater.planning.actions import Action, Contextualise, Create, Terminate
+from headwater.planning.actions import Action, Contextualise, Create, RunTask, Terminate
 from headwater.planning.budget import Budget, budget
 from headwater.planning.lifecycle import ending
 from headwater.planning.records import WorkState
@@ -43,6 +43,8 @@ class Plan:
     """The digest by which a person let it through; empty where no approval was needed."""
     approved: frozenset[str] = frozenset()
     """The rules of the guard that the approval let it through."""
+    tasks: tuple[RunTask, ...] = ()
+    """Work beside: no decision, so that no digest, limit or approval looks at it."""
 
     @property
     def digest(self) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from headwater.planning.records import Record, Run
+from headwater.planning.records import Record, Run, TaskMemory
 from headwater.topology.desired import Desired
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Machine
@@ -57,3 +57,4 @@ class Situation:
     """Why the deployment is suspended; empty when it is not."""
     room: Mapping[str, int] = field(default_factory=dict)
     """How many more machines each cloud with a quota may hold."""
+    tasks: TaskMemory = field(default_factory=TaskMemory)

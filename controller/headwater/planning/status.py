@@ -82,6 +82,10 @@ class DeploymentStatus:
     instances: tuple[InstanceStatus, ...] = ()
     outcomes: tuple[OutcomeStatus, ...] = ()
     diagnostics: tuple[str, ...] = ()
+    awaited: int = 0
+    """Machines whose reports are still to come."""
+    reports: int = 0
+    """Kept of the present run."""
 
     def condition(self, type: str) -> Condition | None:
         return next((c for c in self.conditions if c.type == type), None)
@@ -115,9 +119,10 @@ class DeploymentStatus:
 
     @property
     def at_rest(self) -> bool:
-        """Ready, ended, or Suspended or Stalled with nothing running any more."""
+        """Ready, ended, or Suspended or Stalled with nothing running and no report to come."""
         still = {"contextualising", "stopping"}
         busy = not self.verdict and any(i.state in still for i in self.instances)
+        busy = busy or self.awaited > 0
         waits = self.is_stalled or bool(self.suspended)
         return self.is_ready or self.phase is Phase.DONE or (waits and not busy)
 

@@ -10,7 +10,11 @@ from headwater.planning.records import Run
 from headwater.planning.seats import seats
 from headwater.planning.situation import Situation
 from headwater.planning.status import Condition, DeploymentStatus, InstanceStatus, Phase
+from headwater.planning.tasks import awaited, reports_awaited
 from headwater.topology.keys import InstanceKey
+
+UNENDED = frozenset({"missing", "pending", "unreachable", "contextualising", "outdated"})
+"""States of instances whose work of this run is still to be done."""
 
 
 def assess(situation: Situation, plan: Plan) -> DeploymentStatus:
@@ -20,7 +24,8 @@ def assess(situation: Situation, plan: Plan) -> DeploymentStatus:
     ready = sum(instance.state == "ready" for instance in instances)
     failed = sum(instance.state == "failed" for instance in instances)
     rest = [unwanted_status(machine) for machine in situation.machines if machine.key not in every]
-    conditions = _conditions(situation, plan, instances)
+    over = _shows_its_end(situation, plan)
+    conditions = _ended(situation) if over else _conditions(situation, plan, instances)
     return DeploymentStatus(
         name=situation.deployment,
         phase=_phase(situation, instances, conditions),
@@ -37,6 +42,7 @@ def assess(situation: Situation, plan: Plan) -> DeploymentStatus:
         ended=situation.run.ended,
         instances=(*instances, *rest),
         diagnostics=(*plan.held, *plan.short, *filter(None, [plan.blocked])),
+        awaited=awaited(situation),
     )
 
 
@@ -44,8 +50,6 @@ def _conditions(
     situation: Situation, plan: Plan, instances: Iterable[InstanceStatus]
 ) -> tuple[Condition, ...]:
     """The first that applies."""
-    if _shows_its_end(situation, plan):
-        return _ended(situation)
     waiting = [i for i in instances if i.state != "ready"]
     for reason, message in _obstacles(situation, plan):
         if message:
@@ -57,6 +61,8 @@ def _conditions(
         return _leaving(situation)
     if plan.actions or waiting or plan.held:
         return _progressing("Progressing", progress(waiting) or "updating")
+    if reports := awaited(situation):
+        return _progressing("SendingReports", f"{reports} reports to come")
     return _resting("Converged", "", ready=True)
 
 
@@ -153,8 +159,14 @@ def _phase(
     states = {instance.state for instance in instances}
     if situation.desired is None:
         return Phase.FINALIZING if situation.machines else Phase.DONE
-    if ready.get("Stalled") or ready.get("Ready"):
-        return Phase.ABORTED if ready.get("Stalled") else Phase.READY
+    undone = not situation.run.abort and states & UNENDED
+    rests = {
+        Phase.SENDING_REPORTS: reports_awaited(situation) and not undone,
+        Phase.ABORTED: ready.get("Stalled"),
+        Phase.READY: ready.get("Ready"),
+    }
+    if reached := next((phase for phase, holds in rests.items() if holds), None):
+        return reached
     if not situation.machines:
         return Phase.INITIALIZING
     if states & {"missing", "pending", "unreachable"}:

@@ -15,6 +15,7 @@ from headwater.planning.status import (
     Login,
     ParameterView,
     Phase,
+    ReportView,
     RunView,
     StepView,
 )
@@ -22,6 +23,7 @@ from headwater.reconcile.history import History
 from headwater.reconcile.loop import Loop
 from headwater.reconcile.people import People
 from headwater.reconcile.views import parameters
+from headwater.topology.reports import ReportPlace
 
 Outputs = Callable[..., AsyncGenerator[tuple[str, bytes], None]]
 SSH_PORT = 22
@@ -138,6 +140,12 @@ class Controller:
         run, status = executor.ledger.runs.get(name), self.loop.reconciler.statuses.get(name)
         if run is not None and run.ended is None and status is not None:
             yield present(status, run, executor.clock())
+
+    def reports(self, name: str) -> tuple[ReportView, ...]:
+        return self.loop.reconciler.executor.tasks.reports.views(name)
+
+    def report(self, place: ReportPlace) -> AsyncGenerator[bytes, None]:
+        return self.loop.reconciler.executor.tasks.reports.read(place)
 
     def login(self, name: str, instance: str) -> Login:
         """How a person reaches the machine that speaks for the instance."""

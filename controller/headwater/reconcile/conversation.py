@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 
 from headwater.planning.events import StepEnded
 from headwater.planning.records import Record, WorkState
+from headwater.planning.status import OutcomeStatus
 from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.ports import Clock, Listener, Store
+from headwater.reconcile.returns import Returns
 from headwater.topology.keys import MachineId
 from headwater.topology.progress import (
     Connected,
@@ -17,8 +19,10 @@ from headwater.topology.progress import (
     MachineEvent,
     Output,
     Reply,
+    ReportPiece,
     Request,
     StepStarted,
+    TaskEnded,
     Verb,
 )
 
@@ -38,6 +42,9 @@ class Conversation:
     renew: Callable[[str], None]
     """Called with a deployment whose abort is taken back."""
     clock: Clock
+    returns: Returns
+    tell: Callable[[str, OutcomeStatus], None]
+    """Called with a deployment and what became of a task of its."""
 
     def on_event(self, event: MachineEvent) -> None:
         record = self.ledger.records.get(event.machine)
@@ -46,7 +53,17 @@ class Conversation:
         match event:
             case Output(machine, context, offset, content):
                 self.store.append_output(record.key, machine, context, offset, content)
-                return
+            case ReportPiece():
+                self.returns.receive(event)
+            case TaskEnded():
+                self._task_ended(record, event)
+            case _:
+                self._note(record, event)
+
+    def _note(
+        self, record: Record, event: Connected | LineLost | LineRefused | StepStarted | Ended
+    ) -> None:
+        match event:
             case Connected():
                 changed = replace(record, trouble="")
             case LineLost(_, reason):
@@ -63,6 +80,11 @@ class Conversation:
                 changed = self._ended(record, event)
         if changed != record:
             self.ledger.set_record(event.machine, changed)
+            self.look_again(record.key.deployment)
+
+    def _task_ended(self, record: Record, event: TaskEnded) -> None:
+        if outcome := self.returns.end(event):
+            self.tell(record.key.deployment, outcome)
             self.look_again(record.key.deployment)
 
     def _started(self, record: Record, event: StepStarted) -> Record:
@@ -122,3 +144,6 @@ class Conversation:
     def output_offset(self, machine: MachineId, context: str) -> int:
         record = self.ledger.records.get(machine)
         return self.store.output_size(record.key, machine, context) if record else 0
+
+    def report_offset(self, machine: MachineId, task: str) -> int:
+        return self.returns.offset(machine, task)

@@ -16,10 +16,10 @@ from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.ports import Clock, Clouds, Listener, Machines
-from headwater.topology.context import Context, Target
+from headwater.reconcile.tasks import Tasks, environment, target
+from headwater.topology.context import Context
 from headwater.topology.desired import InstanceSpec
 from headwater.topology.digests import digest
-from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import CreateOrder, Machine, Tags
 
 CALL_DEADLINE = 300.0
@@ -42,9 +42,10 @@ class Executor:
     exchange: Exchange
     clock: Clock
     emit: Listener
+    tasks: Tasks
 
     async def execute(self, plan: Plan, run: Run) -> list[Outcome]:
-        """Try every action. Contextualisations are only begun here; events tell the rest."""
+        """Try every action. What machines do is only begun here; events tell the rest."""
         began = time.monotonic()
         creates = [action for action in plan.actions if isinstance(action, Create)]
         ends = [action for action in plan.actions if isinstance(action, Terminate)]
@@ -65,6 +66,7 @@ class Executor:
                 self._contextualise(action, run)
                 outcomes.append(Outcome(action))
         seconds = time.monotonic() - began
+        self.tasks.ask(plan.tasks, run)
         for outcome in outcomes:
             self.emit(_told(outcome, seconds, plan, run))
         return outcomes
@@ -77,6 +79,7 @@ class Executor:
         orders = [self.order(action, run) for action in actions]
         places = Counter(order.spec.cloud for order in orders)
         self.observer.expect_new(places)
+        self.tasks.memory.makes(deployment, actions)
         self.ledger.intend(deployment, orders, self.clock())
         try:
             answers = await self._ask(orders)
@@ -129,7 +132,7 @@ class Executor:
 
     async def _terminate(self, action: Terminate) -> Outcome:
         machine = action.machine
-        self.machines.forget(machine.id)
+        self.tasks.forget(machine.id)
         error = await self._attempt(self.clouds.terminate(machine), f"terminate {machine.name}")
         if error is None:
             self.observer.terminated(machine)
@@ -164,17 +167,9 @@ class Executor:
 
     def connect(self, machine: Machine, spec: InstanceSpec, record: Record) -> None:
         """Keep a line to the machine, for the context that its record names."""
-        if machine.address is None or machine.host_key is None:
-            return
-        target = Target(
-            machine=machine.id,
-            key=machine.key,
-            address=machine.address,
-            port=machine.port,
-            user=spec.machine.login_user,
-            host_key=machine.host_key,
-        )
-        self.machines.contextualise(target, context(spec, record))
+        if line := target(machine, spec.machine.login_user):
+            self.tasks.connected(machine.id)
+            self.machines.contextualise(line, context(spec, record))
 
 
 def _told(outcome: Outcome, seconds: float, plan: Plan, run: Run) -> ActionEnded:
@@ -211,14 +206,4 @@ def context(spec: InstanceSpec, record: Record) -> Context:
         timeout=spec.work.timeout,
         platform=spec.work.platform,
         authorized_keys=spec.work.authorized_keys,
-    )
-
-
-def environment(key: InstanceKey) -> tuple[tuple[str, str], ...]:
-    """What every recipe finds in its environment, besides HEADWATER_HOSTS."""
-    return (
-        ("HEADWATER_DEPLOYMENT", key.deployment),
-        ("HEADWATER_INSTANCE", key.instance),
-        ("HEADWATER_NODE", key.node),
-        ("HEADWATER_INDEX", str(key.index)),
     )

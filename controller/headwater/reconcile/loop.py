@@ -53,6 +53,7 @@ class Loop:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.reconciler.executor.machines.run(), name="lines")
             group.create_task(self.answering.deliver(), name="answers")
+            group.create_task(self.reconciler.executor.tasks.reports.deliver(), name="reports")
             self._passes = group.create_task(self.dispatch.run(), name="dispatch")
             group.create_task(self._follow_source(), name="source")
             group.create_task(self._follow_clouds(), name="clouds")

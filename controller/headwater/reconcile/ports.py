@@ -1,6 +1,6 @@
 """What the loop needs from the world. Adapters satisfy these shapes; none of them imports this."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import PurePath
@@ -9,11 +9,12 @@ from typing import Protocol
 from headwater.manifests.resolved import ResolvedCloud
 from headwater.manifests.snapshot import Snapshot
 from headwater.planning.events import Event
-from headwater.planning.status import CommitStatus
-from headwater.topology.context import Context, Host, Target
+from headwater.planning.status import CommitStatus, ReportView
+from headwater.topology.context import Context, Host, Target, Task
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Capabilities, CreateOrder, Listing, Machine
 from headwater.topology.progress import MachineEvent, Reply, Request
+from headwater.topology.reports import ReportPlace
 
 Clock = Callable[[], datetime]
 Listener = Callable[[Event], None]
@@ -84,8 +85,19 @@ class Machines(Protocol):
     def tell_hosts(self, deployment: str, hosts: Sequence[Host]) -> None:
         """The hosts file of every machine of the deployment, now and on later lines."""
 
+    def run_task(self, machine: MachineId, task: Task) -> None:
+        """Have the agent run the task, once; needs the line that `contextualise` makes.
+
+        Returns at once. Tasks run in order, before the next step of the context. It is asked for
+        on every new line until its end has been heard, or the machine is forgotten; called again,
+        the agent tells its end again.
+        """
+
     def stop_steps(self, machine: MachineId, reason: str) -> None:
-        """Stop what runs there: SIGTERM, SIGKILL after 5 s; the context ends as `aborted`."""
+        """Stop what runs there: SIGTERM, SIGKILL after 5 s; the context ends as `aborted`.
+
+        So do tasks, but none that collects.
+        """
 
     def forget(self, machine: MachineId) -> None:
         """Close the line; the machine is not ours to talk to any more."""
@@ -104,7 +116,10 @@ class Conversation(Protocol):
         """
 
     def output_offset(self, machine: MachineId, context: str) -> int:
-        """How much of the context's output is already kept."""
+        """How much of the output of the context, or of the task, is already kept."""
+
+    def report_offset(self, machine: MachineId, task: str) -> int:
+        """How much of the task's report is already kept."""
 
 
 class Answers(Protocol):
@@ -112,6 +127,33 @@ class Answers(Protocol):
 
     async def answer(self, status: CommitStatus) -> None:
         """Write or replace the status of (revision, context). Raises Transient."""
+
+
+class Reports(Protocol):
+    """Where reports are kept. A machine is not believed: sizes and offsets are checked."""
+
+    def append(self, place: ReportPlace, offset: int, content: bytes) -> None:
+        """What is known is skipped; a gap or an excess spoils it. Raises Transient, Stalled."""
+
+    def size(self, place: ReportPlace) -> int:
+        """The offset of the first byte that is not kept yet."""
+
+    def close(self, place: ReportPlace) -> tuple[int, str]:
+        """It is whole: its bytes (0: nothing came), or why none is kept. Again changes nothing."""
+
+    def views(self, deployment: str) -> tuple[ReportView, ...]:
+        """What is kept, also of a deployment that is gone."""
+
+    def count(self, deployment: str, run: int) -> int: ...
+
+    def last_run(self, deployment: str) -> int:
+        """The last one of which there is something; 0 where nothing is kept."""
+
+    def read(self, place: ReportPlace) -> AsyncGenerator[bytes, None]:
+        """Its bytes in pieces. Raises Refused where they cannot be had."""
+
+    async def deliver(self) -> None:
+        """Bring them where they belong, until cancelled; ends where they are there already."""
 
 
 class Documents(Protocol):

@@ -60,7 +60,8 @@ class Survey:
     def begin(self, name: str, before: Run | None, digest: str) -> Run:
         """The next run; one that was still under way is broken off, and remembered so."""
         now, history = self.executor.clock(), History(self.executor.ledger)
-        number = 1 if before else history.newest(name) + 1
+        reports = self.executor.tasks.reports
+        number = 1 + max(history.newest(name), 0 if before else reports.last_run(name))
         run = next_run(before, self.wanted.catalog.revision, digest, now, number=number)
         if before is not None and before.ended is None:
             end = broken_off(name, before, run, now)
@@ -75,6 +76,7 @@ class Survey:
         machines = observer.machines(name)
         if desired is not None:
             executor.exchange.want(desired)
+            executor.tasks.memory.want(desired)
         situation = Situation(
             deployment=name,
             desired=desired,
@@ -94,6 +96,7 @@ class Survey:
             doubts=self._doubts(name, desired),
             problems=problems(desired, executor.clouds.capabilities) if desired else (),
             room=room(self.wanted.catalog, observer.count),
+            tasks=executor.tasks.of(name, machines),
         )
         fleet = Fleet(observer.total, len(self.wanted.names))
         return self.safety.weigh(situation, fleet)

@@ -1,16 +1,19 @@
 """Between our values and the messages of the wire. Pure."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
-from headwater.topology.context import Context, Host
+from headwater.topology.context import Context, Host, Step, Task
 from headwater.topology.keys import MachineId
 from headwater.topology.progress import (
     Ended,
     MachineEvent,
     Output,
     Reply,
+    ReportPiece,
     Request,
     StepStarted,
+    TaskEnded,
     Verb,
 )
 from headwater_agent import protocol
@@ -26,16 +29,32 @@ def context_line(context: Context, have: int) -> bytes:
     return protocol.encode(
         protocol.context(
             id=context.id,
-            steps=[
-                protocol.step(step.name, step.origin, step.script, list(step.packages))
-                for step in context.steps
-            ],
-            environment=[[name, value] for name, value in context.environment],
+            steps=_steps(context.steps),
+            environment=_environment(context.environment),
             timeout=context.timeout,
             authorized_keys=list(context.authorized_keys),
             have=have,
         )
     )
+
+
+def task_line(task: Task, have: int, have_report: int) -> bytes:
+    """Raises ProtocolError as above."""
+    return protocol.encode(
+        protocol.task(
+            id=task.id,
+            steps=_steps(task.steps),
+            environment=_environment(task.environment),
+            timeout=task.timeout,
+            collects=task.collects,
+            have=have,
+            have_report=have_report,
+        )
+    )
+
+
+def heard_line(task: str) -> bytes:
+    return protocol.encode(protocol.heard(task))
 
 
 def hosts_line(hosts: Sequence[Host]) -> bytes:
@@ -65,19 +84,13 @@ def event(machine: MachineId, message: Message) -> MachineEvent | None:
         case "output":
             content = protocol.content_of(dict(message))
             return Output(machine, _text(message, "context"), _number(message, "offset"), content)
+        case "report":
+            content = protocol.content_of(dict(message))
+            return ReportPiece(machine, _text(message, "task"), _number(message, "offset"), content)
         case "ended":
-            return Ended(
-                machine=machine,
-                context=_text(message, "context"),
-                succeeded=message.get("succeeded") is True,
-                step=_text(message, "step"),
-                exit_code=None
-                if message.get("exit_code") is None
-                else _number(message, "exit_code"),
-                reason=_text(message, "reason"),
-                words=_text(message, "words"),
-                seconds=_seconds(message),
-            )
+            return Ended(machine, _text(message, "context"), **_end(message))
+        case "task_ended":
+            return TaskEnded(machine, _text(message, "task"), **_end(message))
         case _:
             return None
 
@@ -103,6 +116,36 @@ def id_of(message: Message) -> int:
     return _number(message, "id")
 
 
+class _End(TypedDict):
+    succeeded: bool
+    step: str
+    exit_code: int | None
+    reason: str
+    words: str
+    seconds: float
+
+
+def _end(message: Message) -> _End:
+    return {
+        "succeeded": message.get("succeeded") is True,
+        "step": _text(message, "step"),
+        "exit_code": None if message.get("exit_code") is None else _number(message, "exit_code"),
+        "reason": _text(message, "reason"),
+        "words": _text(message, "words"),
+        "seconds": _seconds(message),
+    }
+
+
+def _steps(steps: Sequence[Step]) -> list[dict[str, object]]:
+    return [
+        protocol.step(step.name, step.origin, step.script, list(step.packages)) for step in steps
+    ]
+
+
+def _environment(pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
+    return [[name, value] for name, value in pairs]
+
+
 def _text(message: Message, name: str) -> str:
     value = message.get(name)
     if not isinstance(value, str):
@@ -120,5 +163,5 @@ def _number(message: Message, name: str) -> int:
 def _seconds(message: Message) -> float:
     value = message.get("seconds")
     if not isinstance(value, int | float) or not 0 <= value <= LARGEST:
-        raise ProtocolError("ended has no number 'seconds'")
+        raise ProtocolError(f"{message['kind']} has no number 'seconds'")
     return float(value)

@@ -19,6 +19,8 @@ def describe(status: DeploymentStatus, now: datetime | None = None) -> str:
     if status.verdict:  # Its machines may be gone, or on their way.
         text = f"{status.verdict.capitalize()}: {status.desired} instances"
     end = status.ended or now
+    if status.reports:
+        text += f", {status.reports} report{'s' if status.reports > 1 else ''}"
     if status.started is not None and end is not None:
         text += f" in {elapsed(status, end)}"
     if not status.is_ready and (failure := first_failure(status)):

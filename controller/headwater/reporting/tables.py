@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from headwater.planning.status import ControllerStatus, DeploymentStatus, ParameterView, RunView
+from headwater.planning.status import (
+    ControllerStatus,
+    DeploymentStatus,
+    ParameterView,
+    ReportView,
+    RunView,
+)
 from headwater.reporting.words import (
     counts,
     duration,
@@ -98,6 +104,14 @@ def runs(views: Sequence[RunView], now: datetime) -> Table:
     )
     headers = ("DEPLOYMENT", "RUN", "RESULT", "REVISION", "STARTED (UTC)", "TIME", "INSTANCES")
     return Table((*headers, "PHASES", ""), rows)
+
+
+def reports(views: Sequence[ReportView]) -> Table:
+    """One row per report that is kept."""
+    rows = tuple(
+        (str(v.run), v.instance, f"{v.at:%Y-%m-%d %H:%M:%S}", str(v.size), v.file) for v in views
+    )
+    return Table(("RUN", "INSTANCE", "TIME (UTC)", "BYTES", "FILE"), rows)
 
 
 def problems(status: ControllerStatus) -> list[str]:

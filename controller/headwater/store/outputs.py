@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
+from headwater.planning.asking import PREFIX
 from headwater.store.directory import prepared, unwritable
 from headwater.topology.keys import InstanceKey, MachineId
 
@@ -111,7 +112,7 @@ class Outputs:
 
     def _begin(self, path: Path) -> None:
         folder = prepared(path.parent)
-        for old in _by_age(folder)[: -(HISTORY - 1)]:
+        for old in sorted(_by_age(folder), key=_is_context)[: -(HISTORY - 1)]:
             old.unlink(missing_ok=True)
             _skew_path(old).unlink(missing_ok=True)
 
@@ -175,7 +176,17 @@ def _present(reader: _Reader, *, history: bool) -> list[Path]:
         return []
     folders = sorted(reader.deployment.iterdir(), key=_natural)
     chosen = (f for f in folders if reader.instance in ("", f.name))
-    return [path for folder in chosen for path in _by_age(folder)[0 if history else -1 :]]
+    return [path for f in chosen for path in (_by_age(f) if history else _last(_by_age(f)))]
+
+
+def _last(files: list[Path]) -> list[Path]:
+    """From the last context on: what its tasks printed comes after it."""
+    begin = max((n for n, path in enumerate(files) if _is_context(path)), default=0)
+    return files[begin:]
+
+
+def _is_context(path: Path) -> bool:
+    return f".{PREFIX}" not in path.name
 
 
 def _is_newer(path: Path, since: datetime | None) -> bool:

@@ -1,6 +1,6 @@
 """From a resolved manifest to the instances that should exist."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from headwater.manifests.resolved import (
@@ -16,6 +16,7 @@ from headwater.manifests.resolved import (
 )
 from headwater.topology.context import Step
 from headwater.topology.digests import digest
+from headwater.topology.hooks import Hooks, fingerprint, hooks
 from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import MachineSpec
 
@@ -53,6 +54,7 @@ class InstanceSpec:
     machine: MachineSpec
     machine_digest: str
     work: Work
+    hooks: Hooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +113,12 @@ def expand(deployment: ResolvedDeployment) -> Desired:
     )
 
 
-def _digest(deployment: ResolvedDeployment, instances: Iterable[InstanceSpec]) -> str:
+def _digest(deployment: ResolvedDeployment, instances: Collection[InstanceSpec]) -> str:
     update = deployment.update
+    hooks = {spec.key.node: asked for spec in instances if (asked := fingerprint(spec.hooks))}
     return digest(
         {
+            **({"hooks": hooks} if hooks else {}),
             "instances": [
                 [str(spec.key), spec.machine_digest, spec.work.digest] for spec in instances
             ],
@@ -139,6 +143,7 @@ def _instances(deployment: ResolvedDeployment, node: ResolvedNode) -> list[Insta
     specs = {cloud: _machine(node, cloud) for cloud, _ in node.clouds}
     digests = {cloud: _machine_digest(spec) for cloud, spec in specs.items()}
     work = {cloud: _work(deployment, node, spec.platform) for cloud, spec in specs.items()}
+    asked = {cloud: hooks(deployment, node, spec.login_user) for cloud, spec in specs.items()}
     placed = [cloud for cloud, count in node.clouds for _ in range(count)]
     return [
         InstanceSpec(
@@ -146,6 +151,7 @@ def _instances(deployment: ResolvedDeployment, node: ResolvedNode) -> list[Insta
             specs[cloud],
             digests[cloud],
             work[cloud],
+            asked[cloud],
         )
         for index, cloud in enumerate(placed, start=1)
         if index not in node.skip
