@@ -188,3 +188,32 @@ def test_the_example_pipeline_s_own_command_passes(program: Program, scratch: Pa
     ]
     assert {suite.get("failures") for suite in suites} == {"0"}
     assert list(scratch.iterdir()) == []
+
+
+LEAVES = """#!/bin/sh -e
+cat >"$HEADWATER_REPORT_DIR/curl.xml" <<'XML'
+<testsuite name="curl" tests="1"><testcase name="page"/></testsuite>
+XML
+echo '<testsuite>' >"$HEADWATER_REPORT_DIR/broken.xml"
+"""
+
+
+def test_reports_are_fetched_and_what_recipes_left_in_them_is_in_the_junit_file(
+    program: Program, scratch: Path
+):
+    kind = {"recipes": {"deploy": "deploy.sh", "report": "report.sh"}}
+    commit(program, a_test(FAILS, component=kind) | {"box/report.sh": LEAVES})
+
+    ended = tested(program, scratch, "box", "--reports", "out/reports", "--junit", "out/junit.xml")
+
+    out = program.repository.path / "out"
+    suites = ET.parse(out / "junit.xml").getroot()  # noqa: S314  # our own
+    assert ended.code == 1, ended
+    assert [(suite.get("name"), suite.get("failures")) for suite in suites] == [
+        ("box/one.1", "1"),
+        ("box/one.1: curl", None),
+        ("box/one.1: unreadable results", "1"),
+    ]
+    (report,) = (out / "reports").iterdir()
+    assert report.name.startswith("one.1_report_")
+    assert report.name.endswith(".tgz")
