@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from headwater.planning.events import RunEnded, StatusChanged
 from headwater.planning.history import ended, outcome, stamped
 from headwater.planning.records import Run
-from headwater.planning.status import DeploymentStatus, OutcomeStatus
+from headwater.planning.status import DeploymentStatus, OutcomeStatus, Phase
 from headwater.reconcile.executor import Executor, Outcome
 from headwater.reconcile.history import History
 from headwater.reconcile.wanted import Wanted
@@ -28,7 +28,8 @@ class Publisher:
         """A run ends when it comes to rest, and nothing but another run can change that."""
         if run.ended is None:
             now = self.executor.clock()
-            run = stamped(run, status.phase, now)
+            if status.phase is not Phase.ABORTED or status.at_rest:  # What is being stopped runs.
+                run = stamped(run, status.phase, now)
             if rests := status.at_rest and not status.may_go_on:
                 run = replace(run, ended=now)
                 self.history.add(ended(status, run, now), now)

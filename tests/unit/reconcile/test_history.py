@@ -57,6 +57,18 @@ async def test_the_time_in_each_phase_is_told(house):
     assert (told[Phase.EXECUTING], told[Phase.READY]) == (30.0, 0.0)
 
 
+async def test_what_is_being_stopped_still_executes(house):
+    house.machines.held |= {key("web.1"), key("web.2")}
+    await house.want(replace(TWO, lifecycle="test"))
+    await house.rest()
+    house.people.abort("shop", "enough")
+    await house.rest()
+
+    told = [each.phase for each in last(house).phases]
+    assert told[-1] is Phase.ABORTED
+    assert told.index(Phase.EXECUTING) < told.index(Phase.FINALIZING)
+
+
 async def test_a_failure_is_remembered_with_its_first_reason_and_a_retry_is_another_run(house):
     house.machines.failing[key("web.2")] = "boom"
     await converged(house)
