@@ -44,6 +44,8 @@ class Agent:
         self._weather = weather
         self._wanted: Context | None = None
         self._running: tuple[Context, asyncio.TimerHandle] | None = None
+        self._finished = 0.0
+        """When the last context ended."""
 
     @property
     def runs(self) -> bool:
@@ -53,9 +55,11 @@ class Agent:
     def serves(self) -> str:
         """The digest of the work that was done last and well, as some controller has heard."""
         last = next(reversed(self.journal.values()), None)
-        idle = not (self.runs or self.refused)
-        known = last and last.succeeded and last.context in self.heard
-        return _digest(last.context) if last and known and idle else ""
+        if last is None or not last.succeeded or self.runs or self.refused:
+            return ""
+        digest = _digest(last.context)
+        told = (at for context, at in self.heard.items() if _digest(context) == digest)
+        return digest if max(told, default=-1.0) >= self._finished else ""
 
     @property
     def last(self) -> str:
@@ -100,6 +104,7 @@ class Agent:
         )
         self._weather.tell(f"agent of {self.machine} ends {context.id} {ended.reason}")
         self._running = None
+        self._finished = asyncio.get_running_loop().time()
         self.journal[context.id] = ended
         if self._wanted is None or self._wanted.id == context.id:
             self._say(ended)

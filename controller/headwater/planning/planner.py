@@ -12,8 +12,8 @@ from headwater.planning.seats import (
     ADOPTED,
     MACHINE_CHANGED,
     Seat,
+    has_served,
     has_succeeded,
-    may_serve,
     seats,
     staleness,
 )
@@ -136,10 +136,10 @@ def _surplus(key: InstanceKey, seat: Seat, situation: Situation) -> Iterator[Act
     else:
         known = bool(seat.outdated) and has_succeeded(seat.outdated[0], records)
         for machine in seat.outdated[1:]:
-            if known or not may_serve(machine, records):
+            if known or not has_served(machine, records):
                 yield Terminate(machine, f"incarnation {_incarnation(seat.outdated[0])} is enough")
     for machine in seat.spare:
-        if seat.succeeded or not may_serve(machine, records):
+        if seat.succeeded or not has_served(machine, records):
             yield Terminate(
                 machine, f"incarnation {_incarnation(seat.current)} plays {key.instance}"
             )

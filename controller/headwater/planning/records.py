@@ -64,6 +64,11 @@ class Record:
         return again or self.state is WorkState.SUCCEEDED
 
     @property
+    def has_served(self) -> bool:
+        """It may do so again: what it was told to do anew has not succeeded yet."""
+        return self.served or self.state is WorkState.SUCCEEDED
+
+    @property
     def context(self) -> str:
         return f"{self.work_digest}.{self.generation}"
 
