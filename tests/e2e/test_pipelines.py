@@ -37,7 +37,7 @@ def commit(program: Program, files: dict[str, str]) -> str:
     return program.repository.commit(site(program.level) | files)
 
 
-def tested(program: Program, scratch: Path, *arguments: str) -> Ended:
+def alone(program: Program, scratch: Path, *arguments: str) -> Ended:
     """In private; nothing of it is left."""
     ended = program.verb("test", *arguments, TMPDIR=str(scratch))
     assert list(scratch.iterdir()) == [], ended
@@ -58,7 +58,7 @@ class TestInPrivate:
     def test_the_exit_code_tells_what_came_of_it(self, program, scratch, recipe, code, said):
         commit(program, a_test(recipe, replicas=2) | system(name="other"))
 
-        ended = tested(program, scratch, "box", "--timeout", "20s")
+        ended = alone(program, scratch, "box", "--timeout", "20s")
 
         assert (ended.code, said in ended.err) == (code, True), ended
         assert not program.repository.answers(program.repository.head)
@@ -66,7 +66,7 @@ class TestInPrivate:
     def test_what_recipes_print_is_shown_once(self, program: Program, scratch: Path):
         commit(program, a_test(replicas=2))
 
-        ended = tested(program, scratch, "box")
+        ended = alone(program, scratch, "box")
 
         assert sorted(ended.out.splitlines()) == [
             "one.1 | hello from one.1",
@@ -78,15 +78,15 @@ class TestInPrivate:
     ):
         commit(program, system())
 
-        assert tested(program, scratch, "box").code == 0
+        assert alone(program, scratch, "box").code == 0
 
     def test_it_is_the_commit_that_is_tested_or_another_one(self, program: Program, scratch: Path):
         first = commit(program, a_test(FAILS))
         program.repository.commit(a_test(SAYS))
         program.repository.write({"box/deploy.sh": FAILS})
 
-        assert tested(program, scratch, "box").code == 0
-        assert tested(program, scratch, "box", "--revision", first).code == 1
+        assert alone(program, scratch, "box").code == 0
+        assert alone(program, scratch, "box", "--revision", first).code == 1
 
     def test_what_cannot_be_run_is_told_from_what_fails(self, program: Program, scratch: Path):
         commit(
@@ -94,9 +94,9 @@ class TestInPrivate:
             a_test() | {"wrong/system.toml": system(name="wrong", x=1)["wrong/system.toml"]},
         )
 
-        absent = tested(program, scratch, "bocks")
-        wrong = tested(program, scratch, "wrong")
-        nowhere = tested(program, scratch, "box", "--revision", "nowhere")
+        absent = alone(program, scratch, "boxx")
+        wrong = alone(program, scratch, "wrong")
+        nowhere = alone(program, scratch, "box", "--revision", "nowhere")
 
         assert [absent.code, wrong.code, nowhere.code] == [2, 2, 2]
         assert "did you mean 'box'" in absent.err
@@ -204,7 +204,7 @@ def test_reports_are_fetched_and_what_recipes_left_in_them_is_in_the_junit_file(
     kind = {"recipes": {"deploy": "deploy.sh", "report": "report.sh"}}
     commit(program, a_test(FAILS, component=kind) | {"box/report.sh": LEAVES})
 
-    ended = tested(program, scratch, "box", "--reports", "out/reports", "--junit", "out/junit.xml")
+    ended = alone(program, scratch, "box", "--reports", "out/reports", "--junit", "out/junit.xml")
 
     out = program.repository.path / "out"
     suites = ET.parse(out / "junit.xml").getroot()  # noqa: S314  # our own
