@@ -173,6 +173,16 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """What stays after a test."""
+
+    policy: str = "never"
+    """`never`, `always`, `on-success` or `on-error`."""
+    seconds: float | None = None
+    """For how long; None until the next run."""
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedDeployment:
     name: str
     path: str
@@ -193,6 +203,9 @@ class ResolvedDeployment:
     deletion_policy: str = "delete"
     protect: bool = False
     max_deletes: int | str = "50%"
+    keep: Keep = Keep()
+    ttl: float | None = None
+    """Seconds from the beginning of a run until everything is torn down."""
 
 
 @dataclass(frozen=True, slots=True)

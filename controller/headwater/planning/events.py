@@ -120,7 +120,7 @@ class StatusChanged:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """A run came to rest. `result` is `success` or `failure`."""
+    """A run came to rest. `result` is `success`, `failure`, `cancelled` or `expired`."""
 
     name: ClassVar[str] = "run.ended"
     deployment: str

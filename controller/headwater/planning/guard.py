@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from headwater.planning.actions import Action, Create, Terminate
 from headwater.planning.budget import portion
 from headwater.planning.health import UNHEALTHY_PERCENT, replaced, too_many
+from headwater.planning.lifecycle import needs_no_approval
 from headwater.planning.planner import Plan
 from headwater.planning.seats import Seat, seats
 from headwater.planning.situation import Situation
@@ -58,6 +59,8 @@ def guard(situation: Situation, plan: Plan) -> Plan:
     An approval names what waits by its digest, and holds for the whole run, step by step.
     (`still_approved` takes back what it was not given for.)
     """
+    if needs_no_approval(situation):
+        return plan
     case = _case(situation, plan)
     settled = situation.run.approved - {VANISHED}
     reasons = {

@@ -8,6 +8,7 @@ from headwater.planning.actions import Action, Contextualise, Create, RunTask, T
 from headwater.planning.budget import Budget, budget
 from headwater.planning.failure import tolerated
 from headwater.planning.health import replaceable, unsound
+from headwater.planning.lifecycle import ending
 from headwater.planning.records import WorkState
 from headwater.planning.seats import (
     ADOPTED,
@@ -61,17 +62,30 @@ class Plan:
 
 def plan(situation: Situation) -> Plan:
     """The next actions; none when there is nothing left to do."""
-    desired = situation.desired
-    if situation.suspended:
-        return Plan(situation.deployment, (), (f"suspended: {situation.suspended}",))
-    if desired is None and situation.run.orphan:
-        return Plan(situation.deployment, (), (ORPHANED,) if situation.machines else ())
-    if held_up := waits(situation):
-        return Plan(situation.deployment, (), tuple(wait.why for wait in held_up))
-    if desired is None:
+    if (reasons := _standstill(situation)) is not None:
+        return Plan(situation.deployment, (), reasons)
+    if situation.desired is None:
         return _finish(situation, _all_of(situation), [])
+    if (ends := ending(situation)) is not None:
+        return _finish(situation, ends, [])
     if obstacles := (*situation.problems, *situation.unavailable):
         return _finish(situation, [], list(obstacles))
+    return _followed(situation)
+
+
+def _standstill(situation: Situation) -> tuple[str, ...] | None:
+    """Why nothing is done at all; None where something may be."""
+    if situation.suspended:
+        return (f"suspended: {situation.suspended}",)
+    if situation.desired is None and situation.run.orphan:
+        return (ORPHANED,) if situation.machines else ()
+    if ending(situation) is None and (held_up := waits(situation)):
+        return tuple(wait.why for wait in held_up)
+    return None
+
+
+def _followed(situation: Situation) -> Plan:
+    """What the manifest asks for."""
     every = seats(situation)
     actions = [*_unwanted(situation, every)]
     held: list[str] = []

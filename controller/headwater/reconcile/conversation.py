@@ -8,7 +8,7 @@ from headwater.planning.records import Health, Record, WorkState
 from headwater.planning.status import OutcomeStatus
 from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.ledger import Ledger
-from headwater.reconcile.ports import Listener, Store
+from headwater.reconcile.ports import Clock, Listener, Store
 from headwater.reconcile.returns import Returns
 from headwater.reconcile.transcript import Transcript
 from headwater.topology.keys import MachineId
@@ -45,6 +45,7 @@ class Conversation:
     """Called with a deployment and the reason."""
     renew: Callable[[str], None]
     """Called with a deployment whose abort is taken back."""
+    clock: Clock
     returns: Returns
     tell: Callable[[str, OutcomeStatus], None]
     """Called with a deployment and what became of a task of its."""
@@ -88,8 +89,8 @@ class Conversation:
                 changed = replace(
                     record, state=WorkState.FAILED, reason="refused", words=reason, trouble=""
                 )
-            case StepStarted(_, context, _, step):
-                changed = self._started(record, context, step)
+            case StepStarted():
+                changed = self._started(record, event)
             case Ended():
                 changed = self._ended(record, event)
             case Checked():
@@ -103,10 +104,18 @@ class Conversation:
             self.tell(record.key.deployment, outcome)
             self.look_again(record.key.deployment)
 
-    def _started(self, record: Record, context: str, step: str) -> Record:
-        if context != record.context or record.state in {WorkState.SUCCEEDED, WorkState.FAILED}:
+    def _started(self, record: Record, event: StepStarted) -> Record:
+        ended = record.state in {WorkState.SUCCEEDED, WorkState.FAILED}
+        if event.context != record.context or ended:
             return record
-        return replace(record, state=WorkState.RUNNING, step=step, trouble="")
+        return replace(
+            record,
+            state=WorkState.RUNNING,
+            begun=record.begun or self.clock(),
+            step=event.step,
+            position=event.position,
+            trouble="",
+        )
 
     def _ended(self, record: Record, event: Ended) -> Record:
         """Told again on every reconnection: only the first time counts."""

@@ -64,7 +64,7 @@ class EventLog:
             case LoopDetected() | LeakFound():
                 return logging.WARNING
             case RunEnded():
-                return logging.INFO if event.result == "success" else logging.ERROR
+                return logging.ERROR if event.result == "failure" else logging.INFO
 
     def _once(self, subject: str, state: object, level: int) -> int:
         """`level` for a state that differs from the last one of the subject, else DEBUG."""

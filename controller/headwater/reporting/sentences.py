@@ -19,6 +19,7 @@ from headwater.planning.events import (
 )
 from headwater.reporting.words import duration, short
 
+_ENDS = {"success": "is ready", "cancelled": "was cancelled", "expired": "has expired"}
 _VERBS = {"create": "created", "terminate": "terminated", "contextualise": "contextualised"}
 
 
@@ -53,7 +54,7 @@ def sentence(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912  # one case p
                 return f"{event.deployment} is gone"
             return ""
         case RunEnded():
-            end = "is ready" if event.result == "success" else "failed"
+            end = _ENDS.get(event.result, "failed")
             said = f": {event.message}" if event.message else ""
             took = duration(event.seconds)
             return f"{event.deployment} {end} at {short(event.revision)} after {took}{said}"

@@ -12,7 +12,10 @@ from headwater.reporting import tables
 _STYLES = {
     "Ready": "green",
     "ready": "green",
+    "Passed": "green",
+    "success": "green",
     "Failed": "bold red",
+    "failure": "bold red",
     "failed": "bold red",
     "unhealthy": "bold red",
     "Stalled": "bold red",

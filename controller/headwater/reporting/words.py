@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
-from headwater.planning.status import DeploymentStatus, InstanceStatus
+from headwater.planning.status import DeploymentStatus, InstanceStatus, Phase
 
 STATES = (
     "failed",
@@ -59,7 +59,9 @@ def elapsed(status: DeploymentStatus, now: datetime) -> str:
 
 
 def verdict(status: DeploymentStatus) -> str:
-    """One word: Ready, Failed, Stalled, or the phase that the run is in."""
+    """One word: Passed, Expired, Ready, Failed, Stalled, or the phase that the run is in."""
+    if status.verdict and status.phase is not Phase.FINALIZING:
+        return status.verdict.capitalize()
     if status.is_ready:
         return "Ready"
     if status.is_stalled:
@@ -78,6 +80,8 @@ def first_failure(status: DeploymentStatus) -> str:
 
     The condition tells it: instances also fail because they were stopped for another's sake.
     """
+    if status.verdict and status.reason:
+        return status.reason
     if (stalled := status.condition("Stalled")) is not None and stalled.status:
         return stalled.message or stalled.reason
     for instance in status.instances:

@@ -8,6 +8,7 @@ from headwater.manifests.resolved import (
     CommandCheck,
     Encrypted,
     HttpCheck,
+    Keep,
     Literal,
     RecipeKind,
     Reference,
@@ -92,6 +93,13 @@ class Desired:
     """`delete` or `orphan`: what becomes of the machines when the manifest goes away."""
     provision_timeout: float
     """Seconds from the order of a machine until its agent answers."""
+    execute_timeout: float
+    """Seconds for all recipes of one machine together."""
+    is_test: bool
+    """It runs once per digest and ends; anything else is kept true for ever."""
+    keep: Keep
+    ttl: float | None
+    """Seconds from the beginning of a run until everything is torn down."""
     secrets: Mapping[str, Encrypted | None] = field(default_factory=dict)
     """Every secret that an input is bound to, with its file in the repository if it has one."""
     depends_on: tuple[str, ...] = ()
@@ -123,6 +131,10 @@ def expand(deployment: ResolvedDeployment, places: Places = _NOWHERE) -> Desired
         max_deletes=deployment.max_deletes,
         deletion_policy=deployment.deletion_policy,
         provision_timeout=deployment.provision_timeout,
+        execute_timeout=deployment.execute_timeout,
+        is_test=deployment.lifecycle == "test",
+        keep=deployment.keep,
+        ttl=deployment.ttl,
         secrets=_secrets(deployment),
         depends_on=deployment.depends_on,
         tolerate=_tolerate(deployment),
@@ -161,6 +173,12 @@ def _digest(deployment: ResolvedDeployment, instances: Collection[InstanceSpec])
                 list(update.order),
             ],
             **({"encrypted": encrypted} if encrypted else {}),
+            "ends": [
+                deployment.lifecycle,
+                deployment.ttl,
+                deployment.keep.policy,
+                deployment.keep.seconds,
+            ],
         }
     )
 

@@ -21,9 +21,6 @@ def diagnostics(text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "written"),
     [
-        (SHOP.replace("cloud =", 'lifecycle = "test"\ncloud ='), '6:1: lifecycle = "test"'),
-        (SHOP.replace("cloud =", 'ttl = "8h"\ncloud ='), '6:1: ttl = "8h"'),
-        (SHOP + "[spec.keep]\n", "13:7: keep"),
         (SET + 'pullRequests = { label = "preview" }\n', "7:1: pullRequests"),
         (IMAGE + 'build = { from = "debian-12" }\n', "6:1: build"),
         (CLOUD + 'quota = { memory = "1GiB" }\n', '7:11: memory = "1GiB"'),
