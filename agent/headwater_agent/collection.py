@@ -120,16 +120,16 @@ def _pack(directory: bytes, draft: str) -> str:
 def _packable(directory: bytes, left_out: LeftOut) -> "list[Entry]":
     """Raises OSError where the directory itself cannot be read; it may be missing."""
     base = os.path.realpath(directory)
-    entries = []
+    entries: "list[Entry]" = []
     for entry in _below(base, left_out):
+        if len(entries) == MOST:
+            left_out.add(b"*", "there are more than %d files" % MOST)
+            break
         why = "the name is taken" if entry.path == LEFT_OUT else _why_not(base, entry)
         if why:
             left_out.add(entry.path, why)
         else:
             entries.append(entry)
-        if len(entries) == MOST:
-            left_out.add(b"*", "there are more than %d files" % MOST)
-            break
     return entries
 
 

@@ -7,7 +7,9 @@ import sys
 import time
 
 from headwater_agent import protocol
+from headwater_agent.blocked import Blocked
 from headwater_agent.frames import unpack
+from headwater_agent.hush import learn
 from headwater_agent.journal import CONTEXTS, journal_of
 from headwater_agent.line import Line, LineClosed
 from headwater_agent.questions import Client, Questions
@@ -24,7 +26,7 @@ TYPE_CHECKING = False  # the real one lives in `typing`, which is slow to import
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-ATTACH, VERB = 2, 6
+ATTACH, VERB = 2, 7
 """Fields of a frame."""
 LINE = 2
 """Descriptors of a line: incoming, outgoing."""
@@ -48,6 +50,7 @@ class Daemon:
         remove_other_programs(digest)
         self._work = Work(root, self._selector, self._on_hint)
         self._telling = Telling()
+        self._blocked = Blocked(self._work, self._questions, self._tell)
         self._answers: "dict[str, Any]" = {
             "context": self._on_context,
             "task": self._on_task,
@@ -72,14 +75,16 @@ class Daemon:
                 self._look()
             if self._telling.due and time.monotonic() >= self._telling.due:
                 self._tell_news()
+            if self._blocked.due and time.monotonic() >= self._blocked.due:
+                self._blocked.look()
             if not ready and not os.path.exists("socket"):
                 return
 
     def _patience(self) -> float:
         if self._work.found:
             return INTERVAL
-        due = self._telling.due
-        return max(due - time.monotonic(), 0.0) if due else IDLE
+        due = [due for due in (self._telling.due, self._blocked.due) if due]
+        return max(min(due) - time.monotonic(), 0.0) if due else IDLE
 
     # Recipes and `attach`, over the socket.
 
@@ -103,8 +108,10 @@ class Daemon:
             self._take_line(client, fields[1])
         elif fields[:1] == [b"verb"] and len(fields) == VERB and client.request is None:
             self._questions.ask(client, fields[1:])
+            self._blocked.stir()
         else:
             self._questions.give_up(client)
+            self._blocked.stir()
             self._close(client)
 
     def _take_line(self, client: Client, digest: bytes) -> None:
@@ -125,6 +132,7 @@ class Daemon:
         self._telling.begin()
         self._tell(protocol.hello(self._digest))
         self._questions.ask_again()
+        self._blocked.stir()
 
     def _close(self, client: Client) -> None:
         self._selector.unregister(client.connection)
@@ -220,7 +228,9 @@ class Daemon:
         self._tell_news()
 
     def _on_reply(self, message: "dict[str, Any]") -> None:
+        learn(self._questions.secret_of(message))
         client = self._questions.answered(message)
+        self._blocked.stir()
         if client is not None:
             self._close(client)
 

@@ -129,8 +129,17 @@ def stop(reason: str) -> "dict[str, object]":
     return {"kind": "stop", "reason": reason}
 
 
-def reply(id: int, code: int, value: str, error: str) -> "dict[str, object]":  # as above
-    return {"kind": "reply", "id": id, "code": code, "value": value, "error": error}
+def reply(
+    id: int,  # as above
+    code: int,
+    value: str,
+    error: str,
+    secret: bool = False,
+) -> "dict[str, object]":
+    """`secret`: what was got, or was set, is to be hidden in all that the machine keeps of us."""
+    message: "dict[str, object]" = {"kind": "reply", "id": id, "code": code}
+    message.update(value=value, error=error, secret=secret)
+    return message
 
 
 # From the agent.
@@ -207,8 +216,12 @@ def request(
     value: str,
     wait: bool,
     ignore_abort: bool,
+    patience: "float | None" = None,
 ) -> "dict[str, object]":
-    """A recipe's question. Asked again, with the same id, on every new line until replied."""
+    """A recipe's question. Asked again, with the same id, on every new line until replied.
+
+    It is given up in `patience` seconds; None: never.
+    """
     return {
         "kind": "request",
         "id": id,
@@ -217,12 +230,18 @@ def request(
         "value": value,
         "wait": wait,
         "ignore_abort": ignore_abort,
+        "patience": patience,
     }
 
 
 def cancel(id: int) -> "dict[str, object]":  # as above
     """Who asked has given up."""
     return {"kind": "cancel", "id": id}
+
+
+def blocked(questions: "list[int]") -> "dict[str, object]":
+    """The step that runs does nothing at all before one of these is answered."""
+    return {"kind": "blocked", "questions": questions}
 
 
 def _text(content: bytes) -> str:

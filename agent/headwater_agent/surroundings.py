@@ -6,7 +6,17 @@ import sys
 from headwater_agent.blocks import maintain
 from headwater_agent.journal import replace
 
-VERBS = ("get", "set", "abort", "cancel-abort", "display", "random", "hosts")
+VERBS = (
+    "get",
+    "get-all",
+    "set",
+    "abort",
+    "cancel-abort",
+    "display",
+    "random",
+    "hosts",
+    "machinefile",
+)
 REPORTS = "reports"
 """Below the agent's root: what recipes leave there is collected."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -54,7 +54,7 @@ class Account:
         try:
             found = self.journal.ended
         except OSError as error:
-            found, trouble = None, str(error)
+            found, trouble = None, trouble or str(error)
         return found or (end_with(failure("unstartable", trouble)) if trouble else None)
 
 

@@ -50,6 +50,15 @@ class Work:
         return active is not None and active.hints < 0
 
     @property
+    def session(self) -> int:
+        """Of the processes of the step that runs; 0 where none does."""
+        active = self._running.active
+        if active is None:
+            return 0
+        started: "Any" = active.journal.started(active.position)
+        return int(started["process"]) if started else 0
+
+    @property
     def step(self) -> "tuple[int, str] | None":
         """The step of the wanted context that runs now."""
         active = self._running.active

@@ -34,8 +34,10 @@ from headwater.reconcile.reconciler import Reconciler
 from headwater.reconcile.returns import Returns
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
+from headwater.reconcile.secrecy import Secrecy
 from headwater.reconcile.steady import SteadyClock
 from headwater.reconcile.steering import Steering
+from headwater.reconcile.supply import Supply
 from headwater.reconcile.survey import Survey
 from headwater.reconcile.tasks import Tasks
 from headwater.reconcile.wanted import Wanted
@@ -43,6 +45,9 @@ from headwater.remote.lines import Lines as RemoteLines
 from headwater.reporting.answers import describe
 from headwater.reporting.metrics import Metrics
 from headwater.reporting.version import own_version
+from headwater.secrets.age import Age
+from headwater.secrets.seal import FernetSeal
+from headwater.secrets.sources import Sources
 from headwater.settings import Settings
 from headwater.source.address import SshLogin
 from headwater.source.git import GitSource
@@ -168,7 +173,6 @@ def _loop(parts: Parts, emit: Listener, stack: AsyncExitStack) -> tuple[Loop, St
     settings, state, store = parts.settings, parts.state, parts.store
     ledger, world = parts.ledger, parts.world
     clock = SteadyClock(now, _elapsed, ledger.newest)
-    exchange = Exchange(ledger, clock)
     gateway = Gateway(world.installation, state)
     stack.push_async_callback(gateway.close)
     observer = Observer(gateway, emit)
@@ -194,6 +198,8 @@ def _loop(parts: Parts, emit: Listener, stack: AsyncExitStack) -> tuple[Loop, St
     def settled() -> None:
         loop.check_settled()
 
+    secrecy = Secrecy(FernetSeal.of(state / "keys"))
+    exchange = Exchange(ledger, clock, secrecy, look_again)
     conversation = Conversation(
         ledger=ledger,
         exchange=exchange,
@@ -217,13 +223,14 @@ def _loop(parts: Parts, emit: Listener, stack: AsyncExitStack) -> tuple[Loop, St
         exchange=exchange,
         clock=clock,
         emit=emit,
-        tasks=Tasks(ledger, machines, reports, clock, Memory(ledger)),
+        tasks=Tasks(ledger, machines, reports, clock, Memory(ledger), exchange.nodes),
     )
     lines = Lines(executor)
     lines.expect()
     wanted = Wanted()
     safety = Safety(ledger, clock, own_version())
-    survey = Survey(wanted, executor, safety, Rollback(ledger, wanted))
+    supply = Supply(sources(settings), exchange)
+    survey = Survey(wanted, executor, safety, Rollback(ledger, wanted), supply)
     reconciler = Reconciler(survey, lines, Publisher(wanted, executor))
     dispatch = Dispatch(reconciler.reconcile, settled, settings.workers)
     steering = Steering(reconciler, dispatch)
@@ -253,6 +260,11 @@ def _reports(settings: Settings, state: Path, stack: AsyncExitStack) -> Reports:
     )
     stack.callback(objects.close)
     return Reports(state / "reports", objects)
+
+
+def sources(settings: Settings) -> Sources:
+    """Where secrets come from."""
+    return Sources(settings.secrets_directory, Age(settings.age_identity))
 
 
 def _source(settings: Settings, state: Path, ledger: Ledger) -> GitSource:

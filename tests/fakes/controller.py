@@ -82,7 +82,13 @@ class FakeController:
         self.kept = kept
         self.outputs = kept.read
         self.living = True
-        self.values = {"hello": (ParameterView("wn.1", "hostname", "127.1.0.1", "headwater"),)}
+        self.values = {
+            "hello": (
+                ParameterView("wn.1", "hostname", "127.1.0.1", "headwater"),
+                ParameterView("wn.1", "token", "(secret)", "wn.1", START, "secret"),
+                ParameterView("ce.1", "slots", None, "ce.1", type="integer"),
+            )
+        }
         self.history: dict[str, tuple[RunView, ...]] = {}
         self.steps_of: dict[tuple[str, int], tuple[StepView, ...]] = {}
         self.asked: list[tuple[str, ...]] = []

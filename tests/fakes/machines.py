@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import PurePath
 
 from fakes.tasks import Outcome, TaskJournal, TaskRunner
@@ -11,6 +12,7 @@ from headwater.reconcile.ports import Conversation
 from headwater.topology.context import Context, Host, Target, Task
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.progress import (
+    Blocked,
     Connected,
     Ended,
     LineLost,
@@ -22,6 +24,17 @@ from headwater.topology.progress import (
     Verb,
 )
 
+_ids = count(1)
+
+
+class RecipeFailed(Exception):  # it is an event
+    """The exit code and the last words of a simulated recipe."""
+
+    def __init__(self, code: int, words: str) -> None:
+        super().__init__(words)
+        self.code = code
+        self.words = words
+
 
 @dataclass(frozen=True, slots=True)
 class Guest:
@@ -31,14 +44,27 @@ class Guest:
     machine: MachineId
     conversation: Conversation
 
-    async def get(self, name: str) -> str:
-        return (await self.ask(Verb.GET, name)).value
+    async def get(self, name: str, patience: float | None = 60.0) -> str:
+        """Raises RecipeFailed where the verb would exit with anything but 0."""
+        reply = await self.ask(Verb.GET, name, patience=patience)
+        if reply.code:
+            raise RecipeFailed(reply.code, f"ss-get: {reply.error}")
+        return reply.value if isinstance(reply.value, str) else reply.value.reveal()
 
     async def set(self, name: str, value: str) -> Reply:
         return await self.ask(Verb.SET, name, value)
 
-    async def ask(self, verb: Verb, name: str = "", value: str = "") -> Reply:
-        return await self.conversation.on_request(Request(self.machine, verb, name, value))
+    async def ask(
+        self, verb: Verb, name: str = "", value: str = "", patience: float | None = None
+    ) -> Reply:
+        """The recipe does nothing else meanwhile, and the agent says so."""
+        id = next(_ids)
+        request = Request(self.machine, verb, name, value, id=id, patience=patience)
+        asyncio.get_running_loop().call_soon(self._tell_blocked, id)
+        return await self.conversation.on_request(request)
+
+    def _tell_blocked(self, id: int) -> None:
+        self.conversation.on_event(Blocked(self.machine, frozenset({id})))
 
 
 Script = Callable[[Guest], Awaitable[None]]
@@ -243,7 +269,12 @@ class FakeMachines:
             self._end(machine, Ended(machine, context.id, succeeded=True, step="deploy"))
 
     async def _run(self, guest: Guest, context: str) -> None:
-        await self.scripts[guest.key.node](guest)
+        try:
+            await self.scripts[guest.key.node](guest)
+        except RecipeFailed as failed:
+            ended = _failed(guest.machine, context, failed.words)
+            self._end(guest.machine, replace(ended, exit_code=failed.code))
+            return
         self._end(guest.machine, Ended(guest.machine, context, succeeded=True, step="deploy"))
 
     def _end(self, machine: MachineId, ended: Ended) -> None:

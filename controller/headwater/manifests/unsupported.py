@@ -20,7 +20,6 @@ UNSUPPORTED_KINDS = ("DeploymentSet", "Policy")
 UNSUPPORTED = (
     Unsupported("Deployment", "spec.dependsOn", harmless=([],)),
     Unsupported("Deployment", "spec.nodes.*.tolerateFailures", harmless=(0,)),
-    Unsupported("Deployment", "spec.nodes.*.inputs.*.secret"),
     Unsupported("Component", "spec.health"),
     Unsupported("Component", "spec.volumes", harmless=([],)),
     Unsupported("Image", "spec.build"),

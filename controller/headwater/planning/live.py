@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from headwater.manifests.resolved import RecipeKind
 from headwater.planning.actions import RunTask
+from headwater.planning.asking import silence
 from headwater.planning.records import Live, WorkState
 from headwater.planning.seats import ALIVE, Seat, seats
 from headwater.planning.situation import Situation
@@ -78,8 +79,8 @@ def changes(situation: Situation) -> Iterator[RunTask]:
 
 
 def _listens(seat: Seat, situation: Situation) -> bool:
-    """It serves, and has ended what it was told before."""
-    if seat.current is None or not seat.succeeded:
+    """It serves, can be talked to, and has ended what it was told before."""
+    if seat.current is None or not seat.succeeded or silence(seat.current, seat.record):
         return False
     asked = situation.tasks.asked(seat.current.id)
     return all(task.has_ended for task in asked if task.kind in KINDS)

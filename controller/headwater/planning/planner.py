@@ -68,8 +68,8 @@ def plan(situation: Situation) -> Plan:
         return _finish(situation, _all_of(situation), [])
     if (ends := ending(situation)) is not None:
         return _finish(situation, ends, [])
-    if situation.problems:
-        return _finish(situation, [], list(situation.problems))
+    if obstacles := (*situation.problems, *situation.unavailable):
+        return _finish(situation, [], list(obstacles))
     every = seats(situation)
     actions = [*_unwanted(situation, every)]
     held: list[str] = []

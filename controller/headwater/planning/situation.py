@@ -46,6 +46,8 @@ class Situation:
     """The highest incarnation that we ended, or that a person has accepted as gone."""
     problems: tuple[str, ...] = ()
     """What the clouds cannot do of what the manifest asks."""
+    unavailable: tuple[str, ...] = ()
+    """Secrets that the manifest names and the controller has not."""
     doubts: Mapping[InstanceKey, datetime] = field(default_factory=dict)
     """Creations without an answer, at clouds that would not know a repeated order."""
     fleet: Fleet = Fleet()

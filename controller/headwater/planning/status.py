@@ -179,6 +179,8 @@ class ParameterView:
     value: str | None
     writer: str
     at: datetime | None = None
+    type: str = "string"
+    """As declared; of a secret the value is `(secret)`."""
 
 
 @dataclass(frozen=True, slots=True)

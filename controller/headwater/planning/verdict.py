@@ -93,6 +93,7 @@ def _obstacles(situation: Situation, plan: Plan) -> tuple[tuple[str, str], ...]:
     """What a person must do something about: reason, and words where it is there."""
     return (
         ("Unsupported", "; ".join(situation.problems)),
+        ("SecretUnavailable", "; ".join(situation.unavailable)),
         ("RunFailed", situation.run.abort),
         ("PlanBlocked", plan.blocked),
         ("QuotaExceeded", "" if plan.actions else "; ".join(plan.short)),

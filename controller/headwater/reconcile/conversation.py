@@ -1,7 +1,7 @@
 """What machines tell and ask, taken into the ledger. Satisfies `ports.Conversation`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from headwater.planning.events import StepEnded
 from headwater.planning.records import Record, WorkState
@@ -10,8 +10,10 @@ from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.ports import Clock, Listener, Store
 from headwater.reconcile.returns import Returns
+from headwater.reconcile.transcript import Transcript
 from headwater.topology.keys import MachineId
 from headwater.topology.progress import (
+    Blocked,
     Connected,
     Ended,
     LineLost,
@@ -45,26 +47,35 @@ class Conversation:
     returns: Returns
     tell: Callable[[str, OutcomeStatus], None]
     """Called with a deployment and what became of a task of its."""
+    transcript: Transcript = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.transcript = Transcript(self.store, self.exchange.secrecy)
 
     def on_event(self, event: MachineEvent) -> None:
         record = self.ledger.records.get(event.machine)
         if record is None:
             return
+        event = self.transcript.cleaned(record.key, event)
         match event:
-            case Output(machine, context, offset, content):
-                self.store.append_output(record.key, machine, context, offset, content)
+            case Output():
+                self.transcript.append(record.key, event)
+            case Blocked(machine, questions):
+                self.exchange.waits.block(machine, questions)
+                self.look_again(record.key.deployment)
             case ReportPiece():
                 self.returns.receive(event)
             case TaskEnded():
                 self._task_ended(record, event)
             case _:
-                self._note(record, event)
+                self._learn(record, event)
 
-    def _note(
+    def _learn(
         self, record: Record, event: Connected | LineLost | LineRefused | StepStarted | Ended
     ) -> None:
         match event:
-            case Connected():
+            case Connected(machine):
+                self.exchange.waits.unblock(machine)
                 changed = replace(record, trouble="")
             case LineLost(_, reason):
                 changed = replace(record, trouble=reason)
@@ -133,6 +144,7 @@ class Conversation:
 
     async def on_request(self, request: Request) -> Reply:
         key = self.exchange.key_of(request.machine)
+        request = self.transcript.asked(key, request)
         if key is not None and request.verb is Verb.ABORT:
             self.abort(key.deployment, f"{key.instance}: {request.value or '(unspecified)'}")
             return Reply(0)

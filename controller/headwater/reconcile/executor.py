@@ -16,11 +16,12 @@ from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.ports import Clock, Clouds, Listener, Machines
-from headwater.reconcile.tasks import Tasks, environment, target
+from headwater.reconcile.tasks import Tasks, target
 from headwater.topology.context import Context
 from headwater.topology.desired import InstanceSpec
 from headwater.topology.digests import digest
 from headwater.topology.machines import CreateOrder, Machine, Tags
+from headwater.topology.surroundings import Nodes, environment
 
 CALL_DEADLINE = 300.0
 """Seconds for one call of a cloud, batches included."""
@@ -65,8 +66,8 @@ class Executor:
             if isinstance(action, Contextualise):
                 self._contextualise(action, run)
                 outcomes.append(Outcome(action))
-        seconds = time.monotonic() - began
         self.tasks.ask(plan.tasks, run)
+        seconds = time.monotonic() - began
         for outcome in outcomes:
             self.emit(_told(outcome, seconds, plan, run))
         return outcomes
@@ -167,9 +168,10 @@ class Executor:
 
     def connect(self, machine: Machine, spec: InstanceSpec, record: Record) -> None:
         """Keep a line to the machine, for the context that its record names."""
+        nodes = self.exchange.nodes(spec.key.deployment)
         if line := target(machine, spec.machine.login_user):
             self.tasks.connected(machine.id)
-            self.machines.contextualise(line, context(spec, record))
+            self.machines.contextualise(line, context(spec, record, nodes))
 
 
 def _told(outcome: Outcome, seconds: float, plan: Plan, run: Run) -> ActionEnded:
@@ -198,11 +200,11 @@ def _in_doubt(answer: Machine | Exception) -> bool:
     return isinstance(answer, Transient) and not isinstance(answer, Throttled)
 
 
-def context(spec: InstanceSpec, record: Record) -> Context:
+def context(spec: InstanceSpec, record: Record, nodes: Nodes) -> Context:
     return Context(
         id=record.context,
         steps=spec.work.steps,
-        environment=environment(spec.key),
+        environment=environment(spec.key, spec.machine.cloud, nodes),
         timeout=spec.work.timeout,
         platform=spec.work.platform,
         authorized_keys=spec.work.authorized_keys,

@@ -22,6 +22,7 @@ from headwater.planning.steps import steps
 from headwater.planning.tasks import next_deadline
 from headwater.planning.verdict import assess, invalid, rolled_back
 from headwater.reconcile.executor import Executor, Outcome
+from headwater.reconcile.hopes import end_futile
 from headwater.reconcile.lines import Lines
 from headwater.reconcile.publisher import Publisher
 from headwater.reconcile.repetition import Repetition
@@ -84,6 +85,7 @@ class Reconciler:
             situation = self.survey.situation(name, desired, situation.run)
         situation = self.executor.tasks.notice(situation)
         self.executor.tasks.resume(situation)
+        end_futile(situation, self.executor.exchange)
         current = next_step(situation)
         run = self.safety.remember(situation.run, desired, current)
         situation = self.survey.remember(situation, run)

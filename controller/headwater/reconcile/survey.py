@@ -15,6 +15,7 @@ from headwater.reconcile.executor import Executor
 from headwater.reconcile.history import History
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
+from headwater.reconcile.supply import Supply
 from headwater.reconcile.wanted import Wanted
 from headwater.topology.desired import Desired
 from headwater.topology.keys import InstanceKey
@@ -26,6 +27,7 @@ class Survey:
     executor: Executor
     safety: Safety
     rollback: Rollback
+    supply: Supply
     _strays: dict[str, int] = field(default_factory=dict)
     """Deployments that nobody asks for and the ledger does not know: the look that found them."""
 
@@ -77,6 +79,7 @@ class Survey:
         if desired is not None:
             executor.exchange.want(desired)
             executor.tasks.memory.want(desired)
+        unavailable = self.supply.provide(desired) if desired else ()
         situation = Situation(
             deployment=name,
             desired=desired,
@@ -95,6 +98,7 @@ class Survey:
             ended=ledger.ended(name),
             doubts=self._doubts(name, desired),
             problems=problems(desired, executor.clouds.capabilities) if desired else (),
+            unavailable=unavailable,
             room=room(self.wanted.catalog, observer.count),
             tasks=executor.tasks.of(name, machines),
         )

@@ -1,6 +1,6 @@
 """What machines are asked beside their contextualisation: kept, asked, and heard of."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -25,6 +25,7 @@ from headwater.topology.hooks import Hooks
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Machine
 from headwater.topology.reports import report_name
+from headwater.topology.surroundings import Nodes, environment
 
 SEED_CHANGES = {"add": "vm_add", "remove": "vm_remove", "replace": "vm_resize"}
 """As SlipStream's hooks were told."""
@@ -40,6 +41,8 @@ class Tasks:
     reports: Reports
     clock: Clock
     memory: Memory
+    nodes: Callable[[str], Nodes]
+    """Of a deployment, by name."""
     _lined: set[MachineId] = field(default_factory=set)
     """Machines that were given a line since this process began."""
     _sent: set[tuple[MachineId, str]] = field(default_factory=set)
@@ -111,7 +114,8 @@ class Tasks:
             # Its context is known there by its id: nothing of it is run by this.
             self._lined.add(machine.id)
             self.machines.contextualise(line, Context(record.context, ()))
-        self.machines.run_task(machine.id, as_task(machine.key, task, hooks))
+        nodes = self.nodes(machine.key.deployment)
+        self.machines.run_task(machine.id, as_task(machine, task, hooks, nodes))
 
     def forget(self, machine: MachineId) -> None:
         """Close the line; what it was sent is not awaited any more."""
@@ -158,23 +162,13 @@ def target(machine: Machine, user: str) -> Target | None:
     )
 
 
-def as_task(key: InstanceKey, task: TaskRecord, hooks: Hooks) -> Task:
+def as_task(machine: Machine, task: TaskRecord, hooks: Hooks, nodes: Nodes) -> Task:
     return Task(
         id=task.id,
         steps=hooks.steps.get(task.kind, ()),
-        environment=(*environment(key), *_scaling(task)),
+        environment=(*environment(machine.key, machine.id.cloud, nodes), *_scaling(task)),
         timeout=timeout(task.kind, hooks),
         collects=task.kind is RecipeKind.REPORT,
-    )
-
-
-def environment(key: InstanceKey) -> tuple[tuple[str, str], ...]:
-    """What every recipe finds in its environment, besides HEADWATER_HOSTS."""
-    return (
-        ("HEADWATER_DEPLOYMENT", key.deployment),
-        ("HEADWATER_INSTANCE", key.instance),
-        ("HEADWATER_NODE", key.node),
-        ("HEADWATER_INDEX", str(key.index)),
     )
 
 

@@ -5,7 +5,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import asyncssh
 
@@ -50,6 +50,8 @@ class Terms:
     """Handshakes at a time."""
     login_delay: float
     """Seconds before a refused login is tried again: a booting machine learns its keys late."""
+    hosts: dict[str, bytes] = field(default_factory=dict)
+    """The newest hosts file of each deployment, as a message."""
 
 
 class Line:
@@ -216,6 +218,8 @@ class Line:
             logger.exception("request.failed", extra=self._extra(request.verb.value))
             reply = Reply(7, error="the controller failed to answer; see its log")
         if self._requests.pop(id, None) is not None:
+            # Who is told of an address may look for its name at once.
+            self.tell_hosts(self._terms.hosts.get(self.target.key.deployment, b""))
             self._tell(wire.reply_line(id, reply))
 
     async def _replied(self, request: Request) -> Reply:

@@ -44,7 +44,7 @@ class Lines:
         )
         self._lines: dict[MachineId, Line] = {}
         self._tasks: dict[Line, asyncio.Task[None]] = {}
-        self._hosts: dict[str, bytes] = {}
+        self._hosts = self._terms.hosts
         self._changed: set[str] = set()
         self._group: asyncio.TaskGroup | None = None
         # It tells of every connection at INFO.

@@ -6,6 +6,7 @@ from typing import TypedDict
 from headwater.topology.context import Context, Host, Step, Task
 from headwater.topology.keys import MachineId
 from headwater.topology.progress import (
+    Blocked,
     Ended,
     MachineEvent,
     Output,
@@ -21,6 +22,8 @@ from headwater_agent.protocol import ProtocolError
 
 LARGEST = 2**53
 """Numbers that every JSON keeps; it also leaves out what Python's calls NaN and Infinity."""
+LONGEST = 10**9
+"""Seconds; some 30 years."""
 Message = Mapping[str, object]
 
 
@@ -68,7 +71,10 @@ def stop_line(reason: str) -> bytes:
 
 
 def reply_line(id: int, reply: Reply) -> bytes:
-    return protocol.encode(protocol.reply(id, reply.code, reply.value, reply.error))
+    shown = isinstance(reply.value, str)
+    value = reply.value if isinstance(reply.value, str) else reply.value.reveal()
+    secret = reply.secret or not shown
+    return protocol.encode(protocol.reply(id, reply.code, value, reply.error, secret))
 
 
 def event(machine: MachineId, message: Message) -> MachineEvent | None:
@@ -84,11 +90,19 @@ def event(machine: MachineId, message: Message) -> MachineEvent | None:
         case "output":
             content = protocol.content_of(dict(message))
             return Output(machine, _text(message, "context"), _number(message, "offset"), content)
+        case "ended":
+            return Ended(machine, _text(message, "context"), **_end(message))
+        case "blocked":
+            return Blocked(machine, _numbers(message, "questions"))
+        case _:
+            return _event_of_task(machine, message)
+
+
+def _event_of_task(machine: MachineId, message: Message) -> MachineEvent | None:
+    match message["kind"]:
         case "report":
             content = protocol.content_of(dict(message))
             return ReportPiece(machine, _text(message, "task"), _number(message, "offset"), content)
-        case "ended":
-            return Ended(machine, _text(message, "context"), **_end(message))
         case "task_ended":
             return TaskEnded(machine, _text(message, "task"), **_end(message))
         case _:
@@ -108,6 +122,8 @@ def request(machine: MachineId, message: Message) -> Request:
         value=_text(message, "value"),
         wait=message.get("wait") is True,
         ignore_abort=message.get("ignore_abort") is True,
+        id=id_of(message),
+        patience=None if message.get("patience") is None else _seconds(message, "patience"),
     )
 
 
@@ -132,7 +148,7 @@ def _end(message: Message) -> _End:
         "exit_code": None if message.get("exit_code") is None else _number(message, "exit_code"),
         "reason": _text(message, "reason"),
         "words": _text(message, "words"),
-        "seconds": _seconds(message),
+        "seconds": _seconds(message, "seconds"),
     }
 
 
@@ -160,8 +176,15 @@ def _number(message: Message, name: str) -> int:
     return value
 
 
-def _seconds(message: Message) -> float:
-    value = message.get("seconds")
-    if not isinstance(value, int | float) or not 0 <= value <= LARGEST:
-        raise ProtocolError(f"{message['kind']} has no number 'seconds'")
+def _numbers(message: Message, name: str) -> frozenset[int]:
+    values = message.get(name)
+    if not isinstance(values, list):
+        raise ProtocolError(f"{message['kind']} has no list {name!r}")
+    return frozenset(_number({"kind": message["kind"], name: value}, name) for value in values)
+
+
+def _seconds(message: Message, name: str) -> float:
+    value = message.get(name)
+    if not isinstance(value, int | float) or not 0 <= value <= LONGEST:
+        raise ProtocolError(f"{message['kind']} has no number {name!r}")
     return float(value)

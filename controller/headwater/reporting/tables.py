@@ -22,6 +22,7 @@ from headwater.reporting.words import (
 )
 
 _MESSAGE = 100
+_VALUE = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +79,19 @@ def clouds(status: ControllerStatus) -> Table:
     return Table(("CLOUD", "DRIVER", "MACHINES", "UNKNOWN", ""), rows)
 
 
-def parameters(views: Sequence[ParameterView]) -> Table:
-    """One row per runtime parameter; what is not set yet shows as such."""
-    rows = tuple(
-        (v.instance, v.name, "(not set)" if v.value is None else v.value, v.writer) for v in views
-    )
-    return Table(("INSTANCE", "PARAMETER", "VALUE", "WRITER"), rows)
+def parameters(views: Sequence[ParameterView]) -> tuple[Table, ...]:
+    """A table per node, a row per parameter; what is not set yet shows as such."""
+    nodes: dict[str, list[ParameterView]] = {}
+    for view in views:
+        nodes.setdefault(view.instance.rpartition(".")[0], []).append(view)
+    headers = ("INSTANCE", "PARAMETER", "TYPE", "VALUE", "WRITER", "TIME")
+    return tuple(Table(headers, tuple(map(_parameter, of_node))) for of_node in nodes.values())
+
+
+def _parameter(view: ParameterView) -> tuple[str, ...]:
+    value = "(not set)" if view.value is None else shortened(view.value, _VALUE)
+    at = f"{view.at:%Y-%m-%d %H:%M:%S}" if view.at else "-"
+    return view.instance, view.name, view.type, value, view.writer, at
 
 
 def runs(views: Sequence[RunView], now: datetime) -> Table:

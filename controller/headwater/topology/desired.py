@@ -1,10 +1,11 @@
 """From a resolved manifest to the instances that should exist."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headwater.manifests.resolved import (
     Binding,
+    Encrypted,
     Keep,
     Literal,
     RecipeKind,
@@ -14,6 +15,7 @@ from headwater.manifests.resolved import (
     Secret,
     Update,
 )
+from headwater.manifests.values import ParameterType
 from headwater.topology.context import Step
 from headwater.topology.digests import digest
 from headwater.topology.hooks import Hooks, fingerprint, hooks
@@ -40,6 +42,8 @@ class Work:
     """Seconds, for all steps together."""
     digest: str
     """Of what the machine runs and is given; the timeout does not count."""
+    types: Mapping[str, ParameterType] = field(default_factory=dict)
+    """Of the inputs and outputs that are more than strings."""
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -84,6 +88,8 @@ class Desired:
     keep: Keep
     ttl: float | None
     """Seconds from the beginning of a run until everything is torn down."""
+    secrets: Mapping[str, Encrypted | None] = field(default_factory=dict)
+    """Every secret that an input is bound to, with its file in the repository if it has one."""
 
 
 def expand(deployment: ResolvedDeployment) -> Desired:
@@ -110,12 +116,20 @@ def expand(deployment: ResolvedDeployment) -> Desired:
         is_test=deployment.lifecycle == "test",
         keep=deployment.keep,
         ttl=deployment.ttl,
+        secrets=_secrets(deployment),
     )
+
+
+def _secrets(deployment: ResolvedDeployment) -> dict[str, Encrypted | None]:
+    bound = (bound for node in deployment.nodes.values() for bound in node.inputs.values())
+    names = {each.name for each in bound if isinstance(each, Secret)}
+    return {name: deployment.encrypted.get(name) for name in sorted(names)}
 
 
 def _digest(deployment: ResolvedDeployment, instances: Collection[InstanceSpec]) -> str:
     update = deployment.update
     hooks = {spec.key.node: asked for spec in instances if (asked := fingerprint(spec.hooks))}
+    encrypted = [[name, file.oid] for name, file in sorted(deployment.encrypted.items())]
     return digest(
         {
             **({"hooks": hooks} if hooks else {}),
@@ -135,6 +149,7 @@ def _digest(deployment: ResolvedDeployment, instances: Collection[InstanceSpec])
                 deployment.keep.policy,
                 deployment.keep.seconds,
             ],
+            **({"encrypted": encrypted} if encrypted else {}),
         }
     )
 
@@ -199,8 +214,10 @@ def _work(deployment: ResolvedDeployment, node: ResolvedNode, platform: str) -> 
                 "inputs": {name: _binding(bound) for name, bound in node.inputs.items()},
                 "outputs": sorted(node.outputs),
                 "keys": list(node.ssh_keys),
+                **({"types": dict(node.types)} if node.types else {}),
             }
         ),
+        types=node.types,
     )
 
 

@@ -22,7 +22,6 @@ def diagnostics(text: str) -> list[str]:
     [
         (SHOP.replace("cloud =", 'dependsOn = ["dns"]\ncloud ='), "6:1: dependsOn"),
         (SHOP.replace("replicas", "tolerateFailures"), "9:1: tolerateFailures = 3"),
-        (SHOP.replace('"Shop"', '{ secret = "shop/title" }'), '11:11: secret = "shop/title"'),
         (WEB + "[spec.health]\ntcp = { port = 22 }\n", "13:7: health"),
         (IMAGE + 'build = { from = "debian-12" }\n', "6:1: build"),
         (CLOUD + 'quota = { memory = "1GiB" }\n', '7:11: memory = "1GiB"'),
