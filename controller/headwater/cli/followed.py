@@ -20,7 +20,7 @@ from headwater.reporting.words import short
 PASSED, FAILED, IMPOSSIBLE, TIMED_OUT = 0, 1, 2, 3
 LAST_WORDS = 120.0
 """Seconds for a run that we stopped to come to its end, reports included."""
-_IMPOSSIBLE = {"InvalidManifest", "Unsupported"}
+_IMPOSSIBLE = {"InvalidManifest", "SecretUnavailable", "Unsupported"}
 
 
 @dataclass(slots=True)
