@@ -129,8 +129,52 @@ def stop(reason: str) -> "dict[str, object]":
     return {"kind": "stop", "reason": reason}
 
 
-def reply(id: int, code: int, value: str, error: str) -> "dict[str, object]":  # as above
-    return {"kind": "reply", "id": id, "code": code, "value": value, "error": error}
+def reply(
+    id: int,  # as above
+    code: int,
+    value: str,
+    error: str,
+    secret: bool = False,
+) -> "dict[str, object]":
+    """`secret`: what was got, or was set, is to be hidden in all that the machine keeps of us."""
+    message: "dict[str, object]" = {"kind": "reply", "id": id, "code": code}
+    message.update(value=value, error=error, secret=secret)
+    return message
+
+
+def health(
+    *,
+    id: str,  # as above
+    context: str,
+    address: str,
+    port: int,
+    path: str,
+    status: int,
+    script: str,
+    environment: "list[list[str]]",
+    interval: float,
+    timeout: float,
+    failures: int,
+) -> "dict[str, object]":
+    """What must hold once the context has succeeded; an empty id for: nothing.
+
+    A script that must exit with 0; or else a port that must take connections, and a path, where
+    there is one, that must be answered with the status.
+    """
+    return {
+        "kind": "health",
+        "id": id,
+        "context": context,
+        "address": address,
+        "port": port,
+        "path": path,
+        "status": status,
+        "script": script,
+        "environment": environment,
+        "interval": interval,
+        "timeout": timeout,
+        "failures": failures,
+    }
 
 
 # From the agent.
@@ -174,6 +218,11 @@ def ended(
         "words": words,
         "seconds": seconds,
     }
+
+
+def checked(context: str, check: str, state: str, words: str) -> "dict[str, object]":
+    """How a check stands: `healthy`, `failing`, or `unhealthy` after so many failures in a row."""
+    return {"kind": "checked", "context": context, "check": check, "state": state, "words": words}
 
 
 def task_ended(

@@ -121,6 +121,13 @@ class Questions:
                 del self._waiting[number]
                 self._tell(protocol.cancel(number))
 
+    def secret_of(self, message: "dict[str, Any]") -> str:
+        """What a reply says is secret: the value that it brings, or that was set."""
+        client = self._waiting.get(message["id"])
+        if message.get("secret") is not True or client is None or client.request is None:
+            return ""
+        return str(message["value"] or client.request["value"])
+
     def answered(self, message: "dict[str, Any]") -> "Client | None":
         """The client that the reply was for, served; None when it has given up meanwhile."""
         frame = pack(

@@ -27,15 +27,18 @@ from headwater.reconcile.lines import Lines
 from headwater.reconcile.loop import ACCEPTED, Loop
 from headwater.reconcile.memory import Memory
 from headwater.reconcile.observer import Observer
+from headwater.reconcile.order import Order
 from headwater.reconcile.people import People
-from headwater.reconcile.ports import Listener
+from headwater.reconcile.ports import Answers, Listener, Source
 from headwater.reconcile.publisher import Publisher
 from headwater.reconcile.reconciler import Reconciler
 from headwater.reconcile.returns import Returns
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
+from headwater.reconcile.secrecy import Secrecy
 from headwater.reconcile.steady import SteadyClock
 from headwater.reconcile.steering import Steering
+from headwater.reconcile.supply import Supply
 from headwater.reconcile.survey import Survey
 from headwater.reconcile.tasks import Tasks
 from headwater.reconcile.wanted import Wanted
@@ -43,6 +46,9 @@ from headwater.remote.lines import Lines as RemoteLines
 from headwater.reporting.answers import describe
 from headwater.reporting.metrics import Metrics
 from headwater.reporting.version import own_version
+from headwater.secrets.age import Age
+from headwater.secrets.seal import FernetSeal
+from headwater.secrets.sources import Sources
 from headwater.settings import Settings
 from headwater.source.address import SshLogin
 from headwater.source.git import GitSource
@@ -91,8 +97,34 @@ def installation(settings: Settings) -> str:
     return digest([repository, settings.branch, settings.path.strip("/")])
 
 
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a controller follows, and whom it answers."""
+
+    installation: str
+    source: Source
+    read: Callable[[Snapshot], Catalog]
+    answers: Answers
+    close: Callable[[], None] = lambda: None
+
+
+Worlds = Callable[[Settings, Path, Ledger], World]
+
+
+def branch(settings: Settings, state: Path, ledger: Ledger) -> World:
+    """The branch of the settings, answered on its commits."""
+    source = _source(settings, state, ledger)
+    return World(
+        installation(settings),
+        source,
+        reader(),
+        GitNotes(source.upstream, source.worker),
+        source.close,
+    )
+
+
 @asynccontextmanager
-async def assemble(settings: Settings) -> AsyncIterator[Running]:
+async def assemble(settings: Settings, worlds: Worlds = branch) -> AsyncIterator[Running]:
     """All parts, locked to the state directory and serving. Raises Stalled with what to do."""
     state = settings.state.absolute()
     listeners: list[Listener] = []
@@ -104,7 +136,10 @@ async def assemble(settings: Settings) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         store = SqliteStore(state)
         await stack.enter_async_context(store.locked())
-        loop, steering = await _loop(settings, state, store, emit, stack)
+        ledger = Ledger(store)
+        world = worlds(settings, state, ledger)
+        stack.callback(world.close)
+        loop, steering = _loop(Parts(settings, state, store, ledger, world), emit, stack)
         controller = Controller(
             loop=loop,
             people=People(steering),
@@ -123,19 +158,27 @@ async def assemble(settings: Settings) -> AsyncIterator[Running]:
         yield Running(loop, controller, addresses.url, listeners)
 
 
-async def _loop(
-    settings: Settings, state: Path, store: SqliteStore, emit: Listener, stack: AsyncExitStack
-) -> tuple[Loop, Steering]:
-    """The loop and its world."""
-    ledger = Ledger(store)
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the loop is made of, beside itself."""
+
+    settings: Settings
+    state: Path
+    store: SqliteStore
+    ledger: Ledger
+    world: World
+
+
+def _loop(parts: Parts, emit: Listener, stack: AsyncExitStack) -> tuple[Loop, Steering]:
+    """The loop around its world."""
+    settings, state, store = parts.settings, parts.state, parts.store
+    ledger, world = parts.ledger, parts.world
     clock = SteadyClock(now, _elapsed, ledger.newest)
-    gateway = Gateway(installation(settings), state)
+    gateway = Gateway(world.installation, state)
     stack.push_async_callback(gateway.close)
     observer = Observer(gateway, emit)
     observer.expect(ledger.known())
     reports = _reports(settings, state, stack)
-    source = _source(settings, state, ledger)
-    stack.callback(source.close)
 
     # Machines speak to the loop, and the loop to machines: these names are bound further down.
     def look_again(deployment: str) -> None:
@@ -156,7 +199,8 @@ async def _loop(
     def settled() -> None:
         loop.check_settled()
 
-    exchange = Exchange(ledger, clock, look_again)
+    secrecy = Secrecy(FernetSeal.of(state / "keys"))
+    exchange = Exchange(ledger, clock, secrecy, look_again)
     conversation = Conversation(
         ledger=ledger,
         exchange=exchange,
@@ -166,12 +210,13 @@ async def _loop(
         suspect=suspect,
         abort=abort,
         renew=renew,
+        clock=clock,
         returns=Returns(ledger, reports, clock, emit),
         tell=tell,
     )
     machines = RemoteLines(state / "keys", conversation)
     executor = Executor(
-        installation=installation(settings),
+        installation=world.installation,
         clouds=gateway,
         machines=machines,
         ledger=ledger,
@@ -183,20 +228,23 @@ async def _loop(
     )
     lines = Lines(executor)
     lines.expect()
-    wanted = Wanted()
+    wanted = Wanted(lambda: observer.places(ledger.known()))
     safety = Safety(ledger, clock, own_version())
-    survey = Survey(wanted, executor, safety, Rollback(ledger, wanted))
-    reconciler = Reconciler(survey, lines, Publisher(wanted, executor))
+    supply = Supply(sources(settings), exchange)
+    publisher = Publisher(wanted, executor)
+    order = Order(wanted, ledger, observer, publisher.statuses)
+    survey = Survey(wanted, executor, safety, Rollback(ledger, wanted), supply, order)
+    reconciler = Reconciler(survey, lines, publisher)
     dispatch = Dispatch(reconciler.reconcile, settled, settings.workers)
     steering = Steering(reconciler, dispatch)
     loop = Loop(
-        source=source,
+        source=world.source,
         clouds=gateway,
-        read=reader(),
+        read=world.read,
         reconciler=reconciler,
         dispatch=dispatch,
         observer=observer,
-        answering=Answering(GitNotes(source.upstream, source.worker), ledger, clock, describe),
+        answering=Answering(world.answers, ledger, clock, describe),
         emit=emit,
         resync=settings.resync,
     )
@@ -215,6 +263,11 @@ def _reports(settings: Settings, state: Path, stack: AsyncExitStack) -> Reports:
     )
     stack.callback(objects.close)
     return Reports(state / "reports", objects)
+
+
+def sources(settings: Settings) -> Sources:
+    """Where secrets come from."""
+    return Sources(settings.secrets_directory, Age(settings.age_identity))
 
 
 def _source(settings: Settings, state: Path, ledger: Ledger) -> GitSource:

@@ -93,6 +93,13 @@ class Settings(BaseModel):
     """Host keys of the Git server, for ssh."""
     ssh_key: Path | None = None
     """The private key for the Git server."""
+    secrets: Path | None = None
+    """The directory of secrets, if not `secrets` in the state directory.
+
+    Clouds' credentials are in the latter, whatever is said here.
+    """
+    age_identity: Path | None = None
+    """The private key for age-encrypted secrets in the repository."""
     workers: Annotated[int, Field(ge=1, le=256)] = 4
     """Deployments worked on at the same time."""
     resync: Seconds = 10.0
@@ -105,8 +112,12 @@ class Settings(BaseModel):
     reports: Annotated[ReportStore | None, BeforeValidator(_store)] = None
     """Where reports go, if not below the state directory: `s3://container/prefix`, or a table."""
 
+    @property
+    def secrets_directory(self) -> Path:
+        return (self.secrets or self.state / "secrets").absolute()
 
-_PATHS = ("state", "known_hosts", "ssh_key")
+
+_PATHS = ("state", "known_hosts", "ssh_key", "secrets", "age_identity")
 
 
 def load(

@@ -10,6 +10,7 @@ from fakes.builders import CLOUD, NOON, catalog
 from fakes.cloud import FakeClouds
 from fakes.machines import Agents, FakeMachines
 from fakes.reports import MemoryReports
+from fakes.secrets import SEAL, FakeSecrets
 from fakes.store import Disk, MemoryStore
 from headwater.manifests.resolved import Catalog, ResolvedDeployment
 from headwater.manifests.snapshot import Snapshot
@@ -26,6 +27,7 @@ from headwater.reconcile.lines import Lines
 from headwater.reconcile.loop import Loop
 from headwater.reconcile.memory import Memory
 from headwater.reconcile.observer import Observer
+from headwater.reconcile.order import Order
 from headwater.reconcile.people import People
 from headwater.reconcile.ports import Source
 from headwater.reconcile.publisher import Publisher
@@ -33,7 +35,9 @@ from headwater.reconcile.reconciler import Next, Reconciler
 from headwater.reconcile.returns import Returns
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
+from headwater.reconcile.secrecy import Secrecy
 from headwater.reconcile.steering import Steering
+from headwater.reconcile.supply import Supply
 from headwater.reconcile.survey import Survey
 from headwater.reconcile.tasks import Tasks
 from headwater.reconcile.wanted import Wanted
@@ -85,6 +89,7 @@ class House:
         clock: Callable[[], datetime] | None = None,
         machines: FakeMachines | None = None,
         store: CountingStore | None = None,
+        secrets: FakeSecrets | None = None,
     ) -> None:
         self.clouds = clouds or FakeClouds()
         self.machines = machines or FakeMachines(agents, prompt=prompt)
@@ -98,7 +103,8 @@ class House:
         self.looks: list[str] = []
         self.suspicions = 0
         self.ledger = Ledger(self.store)
-        self.exchange = Exchange(self.ledger, clock or self.clock, self.look_again)
+        self.secrets = secrets or FakeSecrets()
+        self.exchange = Exchange(self.ledger, clock or self.clock, Secrecy(SEAL), self.look_again)
         self.observer = Observer(self.clouds, self.emit)
         self.observer.expect(self.ledger.known())
         self.executor = Executor(
@@ -121,10 +127,13 @@ class House:
         )
         lines = Lines(self.executor)
         lines.expect()
-        wanted = Wanted()
+        wanted = Wanted(lambda: self.observer.places(self.ledger.known()))
         safety = Safety(self.ledger, clock or self.clock, "1")
-        survey = Survey(wanted, self.executor, safety, Rollback(self.ledger, wanted))
-        self.reconciler = Reconciler(survey, lines, Publisher(wanted, self.executor))
+        supply = Supply(self.secrets, self.exchange)
+        publisher = Publisher(wanted, self.executor)
+        order = Order(wanted, self.ledger, self.observer, publisher.statuses)
+        survey = Survey(wanted, self.executor, safety, Rollback(self.ledger, wanted), supply, order)
+        self.reconciler = Reconciler(survey, lines, publisher)
         self.dispatch = Dispatch(self.reconciler.reconcile, self.settled, agenda=Agenda(gap=0.0))
         self.steering = Steering(self.reconciler, self.dispatch)
         self.conversation = Conversation(
@@ -136,6 +145,7 @@ class House:
             suspect=self.suspect,
             abort=self.steering.abort,
             renew=self.steering.renew,
+            clock=clock or self.clock,
             returns=Returns(self.ledger, self.reports, clock or self.clock, self.emit),
             tell=self.reconciler.publisher.tell,
         )
@@ -195,7 +205,7 @@ class House:
 
     def restarted(self) -> "House":
         """The controller was killed, and another one starts on what is left."""
-        return House(self.clouds, self.machines.agents, self.store.disk)
+        return House(self.clouds, self.machines.agents, self.store.disk, secrets=self.secrets)
 
     async def want(
         self, *deployments: ResolvedDeployment, revision: str = "r1", failed: Iterable[str] = ()

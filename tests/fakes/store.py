@@ -36,12 +36,19 @@ class MemoryStore:
             self.disk.documents[key] = document
 
     def append_output(
-        self, key: InstanceKey, machine: MachineId, context: str, offset: int, content: bytes
+        self,
+        key: InstanceKey,
+        machine: MachineId,
+        context: str,
+        offset: int,
+        content: bytes,
+        *,
+        length: int | None = None,
     ) -> None:
         end, kept = self.disk.outputs.get((key, machine, context), (0, b""))
         news = content[max(0, end - offset) :]
-        if offset + len(content) > end:
-            self.disk.outputs[key, machine, context] = (offset + len(content), kept + news)
+        if (new := offset + (len(content) if length is None else length)) > end:
+            self.disk.outputs[key, machine, context] = (new, kept + news)
 
     def output_size(self, key: InstanceKey, machine: MachineId, context: str) -> int:
         return self.disk.outputs.get((key, machine, context), (0, b""))[0]

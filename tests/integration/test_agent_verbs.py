@@ -234,3 +234,32 @@ def test_own_hosts_file_is_kept_in_a_block(machine):
     assert own.read_text() == (
         "127.0.0.1 localhost\n# BEGIN headwater\n10.0.0.2\tce.1 ce\n# END headwater\n"
     )
+
+
+CANARY = "hunter2hunter2"
+MADE = "v=$(printf %s uhagre2uhagre2 | tr a-z n-za-m); ss-set key $v"
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize(
+    ("ask", "value"), [("v=$(ss-get key)", CANARY), (MADE, "")], ids=["get", "set"]
+)
+def test_what_is_secret_is_in_no_file_of_the_agent(machine, line, ask, value, restarted):
+    """Also where the daemon that is told of it has not started the step."""
+    fails = "printf %s hunter2; sleep 0.2; echo hunter2; echo $v | base64; echo no $v; exit 7"
+    line.run("c1", f"#!/bin/sh\n{ask}\n{fails}\n")
+    asked = line.receive("request")
+    if restarted:
+        machine.kill_daemon()
+        line = machine.attach()
+        line.run("c1", "#!/bin/sh\n")
+        asked = line.receive("request")
+    line.send(protocol.reply(asked["id"], 0, value, "", secret=True))
+    ended = line.ended("c1")
+
+    assert (ended["exit_code"], ended["words"]) == (7, "no ***")
+    # In base64 the last letter also holds bits of the line end.
+    assert line.output("c1") == b"***\n***K\nno ***\n"
+    files = [file for file in machine.home.rglob("*") if file.is_file()]
+    assert [file for file in files if CANARY.encode() in file.read_bytes()] == []
+    assert not list((machine.home / "hush").iterdir())

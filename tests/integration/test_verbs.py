@@ -167,8 +167,12 @@ async def test_wait_ends_with_1_when_failed_and_3_after_its_timeout(
 @pytest.mark.usefixtures("controller")
 async def test_params_shows_values_and_writers(start: Start):
     assert (await ended(await start("params", "hello")))[1].splitlines() == [
-        "INSTANCE  PARAMETER  VALUE      WRITER",
-        "wn.1      hostname   127.1.0.1  headwater",
+        "INSTANCE  PARAMETER  TYPE    VALUE      WRITER     TIME",
+        "wn.1      hostname   string  127.1.0.1  headwater  -",
+        "wn.1      token      secret  (secret)   wn.1       2026-11-22 12:00:00",
+        "",
+        "INSTANCE  PARAMETER  TYPE     VALUE      WRITER  TIME",
+        "ce.1      slots      integer  (not set)  ce.1    -",
     ]
     _, out, _ = await ended(await start("params", "hello", "-o", "json"))
     assert json.loads(out)[0]["writer"] == "headwater"

@@ -12,6 +12,8 @@ from headwater.errors import Stalled
 from headwater.manifests.resolved import ResolvedCloud
 from headwater.topology.machines import Capabilities, CreateOrder
 
+CLOUD = "headwater:cloud"
+"""Which Cloud manifest a machine was made for."""
 _OPTIONS = {"level"}
 
 
@@ -21,6 +23,7 @@ class Embedded:
     def __init__(self, cloud: ResolvedCloud, directory: Path) -> None:
         if unknown := sorted(set(cloud.options) - _OPTIONS):
             raise Stalled(f"cloud {cloud.name!r}: driver local has no option {unknown[0]!r}")
+        self._name = cloud.name
         self._level = str(cloud.options.get("level", "auto"))
         self._driver = LocalNodeDriver(str(directory / "local"), level=self._level)
 
@@ -36,7 +39,11 @@ class Embedded:
         )
 
     def list(self) -> Sequence[Node]:
-        return self._driver.list_nodes()
+        """Of this cloud alone: several may share the host of the machines."""
+        return [node for node in self._driver.list_nodes() if self._is_own(node)]
+
+    def _is_own(self, node: Node) -> bool:
+        return bool(node.extra["metadata"].get(CLOUD, self._name) == self._name)
 
     def create(self, orders: Sequence[CreateOrder]) -> Sequence[Node | Exception]:
         return self._driver.ex_create_nodes(
@@ -44,7 +51,7 @@ class Embedded:
                 {
                     "name": order.name,
                     "authorized_key": order.authorized_key,
-                    "ex_metadata": to_metadata(order.tags),
+                    "ex_metadata": {**to_metadata(order.tags), CLOUD: self._name},
                     "ex_token": order.token,
                 }
                 for order in orders

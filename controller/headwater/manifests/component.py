@@ -15,8 +15,13 @@ from headwater.manifests.quantities import (
     Port,
     Positive,
     PublicKey,
+    UrlPath,
     wrong,
 )
+from headwater.manifests.references import DefaultValue
+from headwater.manifests.values import ParameterType
+
+Type = Annotated[ParameterType, Field(strict=False)]
 
 
 class Size(Model):
@@ -45,10 +50,26 @@ class Input(Model):
     description: str = ""
     required: bool = False
     """A node must bind it."""
+    type: Type = ParameterType.STRING
+    """Which texts may be its value; `secret`: only a secret may be bound to it."""
+    default: DefaultValue | None = None
+    """The value where no node binds it."""
+
+    @model_validator(mode="after")
+    def _default(self) -> Self:
+        if self.default is None:
+            return self
+        if self.required:
+            raise wrong("is required, and has a default all the same")
+        if self.type is ParameterType.SECRET:
+            raise wrong("is a secret, which has no default: its value would be in Git")
+        return self
 
 
 class Output(Model):
     description: str = ""
+    type: Type = ParameterType.STRING
+    """Which texts a machine may set; `secret`: shown to nobody but its readers."""
 
 
 class Recipes(Model):
@@ -74,7 +95,7 @@ class Recipes(Model):
 
 class HttpCheck(Model):
     port: Annotated[int, Field(ge=1, le=65535)]
-    path: Line = "/"
+    path: UrlPath = "/"
     status: Annotated[int, Field(ge=100, le=599)] = 200
 
 
@@ -83,7 +104,7 @@ class TcpCheck(Model):
 
 
 class Health(Model):
-    """What holds while an instance is Ready: exactly one check."""
+    """What holds while an instance is Ready: exactly one check, asked on the machine itself."""
 
     http: HttpCheck | None = None
     tcp: TcpCheck | None = None

@@ -4,14 +4,23 @@ Nearest definition wins; packages are a union; recipes run root first.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from headwater.manifests.component import Component, ComponentSpec, Input, Network, Recipes, Size
+from headwater.manifests.checks import health
+from headwater.manifests.component import (
+    Component,
+    ComponentSpec,
+    Input,
+    Network,
+    Output,
+    Recipes,
+    Size,
+)
 from headwater.manifests.index import Defined, Index, Unresolved, broken
 from headwater.manifests.parse import Definition
 from headwater.manifests.recipes import recipe
-from headwater.manifests.resolved import Diagnostic, Recipe, RecipeKind
+from headwater.manifests.resolved import Diagnostic, Health, Recipe, RecipeKind
 from headwater.manifests.snapshot import File
 
 T = TypeVar("T")
@@ -31,7 +40,7 @@ _FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class FlatComponent:
-    """A component with all that it inherits. A table (`size`, `network`) is taken whole."""
+    """A component with all that it inherits. A table (`size`, `health`) is taken whole."""
 
     name: str
     depth: int = 0
@@ -42,8 +51,9 @@ class FlatComponent:
     packages: tuple[str, ...] = ()
     ssh_keys: tuple[str, ...] = ()
     inputs: Mapping[str, Input] = field(default_factory=dict)
-    outputs: tuple[str, ...] = ()
+    outputs: Mapping[str, Output] = field(default_factory=dict)
     recipes: Mapping[RecipeKind, tuple[Recipe, ...]] = field(default_factory=dict)
+    health: Health | None = None
 
 
 class Components:
@@ -97,7 +107,8 @@ class Components:
         except Unresolved as unresolved:
             self._refuse(definition, ("spec", "extends"), unresolved)
         flat = _inherited(component.name, spec, parent, self._recipes(component))
-        for name in sorted(flat.inputs.keys() & set(flat.outputs)):
+        flat = replace(flat, health=self._health(component) or parent.health)
+        for name in sorted(flat.inputs.keys() & flat.outputs.keys()):
             words = Unresolved(f"parameter '{name}' is both an input and an output")
             place = "outputs" if name in spec.outputs else "inputs"
             self._refuse(definition, ("spec", place, name), words)
@@ -127,6 +138,14 @@ class Components:
                 self._refuse(definition, ("spec", "recipes", kind.value), unresolved)
         return found
 
+    def _health(self, component: Defined[Component]) -> Health | None:
+        definition = component.definition
+        try:
+            return health(component.name, definition.path, component.resource, self._files)
+        except Unresolved as unresolved:
+            self._refuse(definition, ("spec", "health", "command"), unresolved)
+            return None
+
     def _refuse(self, definition: Definition, path: tuple[str, ...], words: Unresolved) -> None:
         self.diagnostics.append(definition.diagnose(path, words.message, words.hint))
 
@@ -150,7 +169,7 @@ def _inherited(
         packages=_union(parent.packages, spec.packages),
         ssh_keys=parent.ssh_keys if spec.ssh_keys is None else _union((), spec.ssh_keys),
         inputs={**parent.inputs, **spec.inputs},
-        outputs=_union(parent.outputs, spec.outputs),
+        outputs={**parent.outputs, **spec.outputs},
         recipes={
             kind: (*parent.recipes.get(kind, ()), *([own[kind]] if kind in own else []))
             for kind in RecipeKind

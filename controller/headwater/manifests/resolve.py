@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 
+from headwater.manifests.bindings import check_reference, defaults, fitted, typed
 from headwater.manifests.cloud import Cloud
 from headwater.manifests.component import Size
-from headwater.manifests.deployment import MOST, Deployment, Node
+from headwater.manifests.deployment import MOST, Deployment, DeploymentSpec, Node
 from headwater.manifests.image import Image
 from headwater.manifests.index import Defined, Index, Unresolved
 from headwater.manifests.inheritance import Components, FlatComponent
@@ -17,13 +18,18 @@ from headwater.manifests.references import exists_by_itself
 from headwater.manifests.resolved import (
     Binding,
     Diagnostic,
+    Encrypted,
+    Keep,
     Reference,
     ResolvedDeployment,
     ResolvedImage,
     ResolvedNode,
+    Secret,
     Update,
 )
 from headwater.manifests.resolved import Size as ResolvedSize
+from headwater.manifests.secrets import encrypted
+from headwater.manifests.snapshot import File
 from headwater.manifests.suggestions import did_you_mean
 
 LOCAL_DRIVER = "local"
@@ -39,6 +45,7 @@ class Resolution:
         deployment: Defined[Deployment],
         index: Index,
         components: Components,
+        files: Mapping[str, File],
         today: date | None,
     ) -> None:
         self._definition = deployment.definition
@@ -46,6 +53,7 @@ class Resolution:
         self._labels = deployment.resource.metadata.labels
         self._index = index
         self._components = components
+        self._files = files
         self._today = today
         self._flat: dict[str, FlatComponent] = {}
         self.diagnostics: list[Diagnostic] = []
@@ -56,8 +64,10 @@ class Resolution:
             with self._at("spec", "nodes", name, "component"):
                 self._flat[name] = self._components.get(node.component)
         nodes = {name: self._node(name, node) for name, node in spec.nodes.items()}
+        encrypted = self._encrypted()
         self._check_order()
         self._check_replicas()
+        self._check_lifecycle()
         if self.diagnostics:
             return None
         return ResolvedDeployment(
@@ -67,6 +77,7 @@ class Resolution:
             labels=self._labels,
             lifecycle=spec.lifecycle,
             nodes={name: node for name, node in nodes.items() if node},
+            encrypted=encrypted,
             depends_on=spec.depends_on,
             provision_timeout=seconds(spec.timeouts.provision),
             execute_timeout=seconds(spec.timeouts.execute),
@@ -81,6 +92,8 @@ class Resolution:
             deletion_policy=spec.safety.deletion_policy,
             protect=spec.safety.protect,
             max_deletes=spec.safety.max_deletes,
+            keep=_keep(spec),
+            ttl=seconds(spec.ttl) if spec.ttl else None,
         )
 
     def _node(self, name: str, node: Node) -> ResolvedNode | None:
@@ -105,10 +118,24 @@ class Resolution:
             ssh_keys=flat.ssh_keys,
             recipes=flat.recipes,
             inputs=self._inputs(name, node, flat),
-            outputs=flat.outputs,
+            outputs=tuple(flat.outputs),
+            types=typed(flat),
             skip=frozenset(node.skip),
             tolerate_failures=node.tolerate_failures,
+            health=flat.health,
         )
+
+    def _check_lifecycle(self) -> None:
+        spec, place = self._spec, ("spec", "keep")
+        if spec.lifecycle != "test" and spec.keep is not None:
+            words = "'keep' is for what ends, and this deployment is a service"
+            self._refuse(place, words, "write lifecycle = \"test\", or 'ttl' for a service's end")
+        if spec.keep and spec.keep.policy == "never" and spec.keep.for_ is not None:
+            words = "'for' says how long machines are kept, and 'policy' is \"never\""
+            self._refuse((*place, "for"), words)
+        if spec.lifecycle == "test" and spec.update.on_failure == "rollback":
+            words = "a test has no revision to go back to: it runs, and ends"
+            self._refuse(("spec", "update", "onFailure"), words)
 
     def _check_replicas(self) -> None:
         total = sum(node.replicas for node in self._spec.nodes.values())
@@ -169,7 +196,31 @@ class Resolution:
             if declared.required and key not in node.inputs:
                 words = f"node '{name}' does not bind the required input '{key}'"
                 self._refuse(place, words, f"of component '{flat.name}'")
-        return {key: node.inputs.get(key) for key in flat.inputs}
+        bound: dict[str, Binding | None] = {}
+        with self._at("spec", "nodes", name, "component"):
+            bound = defaults(flat)
+        for key, binding in node.inputs.items():
+            if key in flat.inputs:
+                with self._at(*place, key):
+                    bound[key] = self._fitted(flat, key, binding)
+        return bound
+
+    def _fitted(self, flat: FlatComponent, key: str, binding: Binding) -> Binding:
+        source = self._flat.get(binding.node) if isinstance(binding, Reference) else None
+        if isinstance(binding, Reference) and source is not None:
+            check_reference(binding, source, flat, key)
+        return fitted(flat, key, binding)
+
+    def _encrypted(self) -> dict[str, Encrypted]:
+        """The secrets that lie beside the manifest; others are the controller's to have."""
+        found: dict[str, Encrypted] = {}
+        for name, node in self._spec.nodes.items():
+            for key, binding in node.inputs.items():
+                if isinstance(binding, Secret):
+                    with self._at("spec", "nodes", name, "inputs", key):
+                        file = encrypted(self._definition.path, binding.name, self._files)
+                        found |= {binding.name: file} if file else {}
+        return found
 
     def _check_reference(self, reference: Reference) -> None:
         nodes = self._spec.nodes
@@ -217,6 +268,12 @@ class Resolution:
 
     def _refuse(self, path: tuple[Key, ...], message: str, hint: str = "") -> None:
         self.diagnostics.append(self._definition.diagnose(path, message, hint))
+
+
+def _keep(spec: DeploymentSpec) -> Keep:
+    if spec.keep is None:
+        return Keep()
+    return Keep(spec.keep.policy, seconds(spec.keep.for_) if spec.keep.for_ else None)
 
 
 def _image(image: Defined[Image], cloud: str, driver: str) -> ResolvedImage:

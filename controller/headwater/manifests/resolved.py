@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from headwater.manifests.values import ParameterType
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
@@ -41,6 +43,40 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpCheck:
+    """A page that is answered with this status."""
+
+    port: int
+    path: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class TcpCheck:
+    """A port that takes connections."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommandCheck:
+    """A recipe that exits with 0."""
+
+    recipe: Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What holds while an instance is Ready."""
+
+    asks: HttpCheck | TcpCheck | CommandCheck
+    interval: float
+    """Seconds."""
+    failures: int
+    """In a row; then the instance is unhealthy."""
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedImage:
     name: str
     id: str
@@ -52,6 +88,8 @@ class ResolvedImage:
 @dataclass(frozen=True, slots=True)
 class Literal:
     value: str
+    many: bool = False
+    """Written as an array: one item per line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +109,17 @@ class Secret:
 
 
 Binding = Literal | Reference | Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypted:
+    """A secret's file in the repository."""
+
+    path: str
+    oid: str
+    """Names the content."""
+    content: str = field(repr=False)
+    """What age wrote, in base64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +153,11 @@ class ResolvedNode:
     """Every declared input; None where it is optional and not bound."""
     outputs: tuple[str, ...]
     """Declared ones; `hostname`, `instanceId`, `state` and `url.*` exist by themselves."""
+    types: Mapping[str, ParameterType] = field(default_factory=dict)
+    """Of the inputs and outputs that are declared as something else than a string."""
     skip: frozenset[int] = frozenset()
     tolerate_failures: int = 0
+    health: Health | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +173,16 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """What stays after a test."""
+
+    policy: str = "never"
+    """`never`, `always`, `on-success` or `on-error`."""
+    seconds: float | None = None
+    """For how long; None until the next run."""
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedDeployment:
     name: str
     path: str
@@ -128,6 +190,8 @@ class ResolvedDeployment:
     labels: Mapping[str, str]
     lifecycle: str
     nodes: Mapping[str, ResolvedNode]
+    encrypted: Mapping[str, Encrypted] = field(default_factory=dict)
+    """Secrets by name: those of its inputs that the repository has a file for."""
     depends_on: tuple[str, ...] = ()
     provision_timeout: float = 600.0
     """Seconds."""
@@ -139,6 +203,9 @@ class ResolvedDeployment:
     deletion_policy: str = "delete"
     protect: bool = False
     max_deletes: int | str = "50%"
+    keep: Keep = Keep()
+    ttl: float | None = None
+    """Seconds from the beginning of a run until everything is torn down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,3 +235,5 @@ class Catalog:
     complete: bool
     """False while some file does not tell which resources it defines: no removal follows then."""
     resources: int = 0
+    sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The deployments that each DeploymentSet makes, broken ones too."""

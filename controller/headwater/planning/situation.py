@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from headwater.planning.records import Record, Run, TaskMemory
+from headwater.planning.waits import Wait
 from headwater.topology.desired import Desired
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Machine
@@ -46,6 +47,10 @@ class Situation:
     """The highest incarnation that we ended, or that a person has accepted as gone."""
     problems: tuple[str, ...] = ()
     """What the clouds cannot do of what the manifest asks."""
+    unavailable: tuple[str, ...] = ()
+    """Secrets that the manifest names and the controller has not."""
+    replacements: Mapping[InstanceKey, tuple[datetime, ...]] = field(default_factory=dict)
+    """When instances were replaced for their health, oldest first."""
     doubts: Mapping[InstanceKey, datetime] = field(default_factory=dict)
     """Creations without an answer, at clouds that would not know a repeated order."""
     fleet: Fleet = Fleet()
@@ -58,3 +63,5 @@ class Situation:
     room: Mapping[str, int] = field(default_factory=dict)
     """How many more machines each cloud with a quota may hold."""
     tasks: TaskMemory = field(default_factory=TaskMemory)
+    waits: tuple[Wait, ...] = ()
+    """Other deployments that come first."""

@@ -3,13 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from headwater.planning.instances import instance_status, progress, unwanted_status
-from headwater.planning.planner import ORPHANED, Plan
+from headwater.planning.conditions import conditions, stalled, word
+from headwater.planning.failure import tolerated
+from headwater.planning.health import condition
+from headwater.planning.instances import instance_status, unwanted_status, without
+from headwater.planning.lifecycle import last_phase
+from headwater.planning.planner import Plan
 from headwater.planning.seats import seats
 from headwater.planning.situation import Situation
 from headwater.planning.status import Condition, DeploymentStatus, InstanceStatus, Phase
 from headwater.planning.tasks import awaited, reports_awaited
-from headwater.topology.keys import InstanceKey
 
 UNENDED = frozenset({"missing", "pending", "unreachable", "contextualising", "outdated"})
 """States of instances whose work of this run is still to be done."""
@@ -18,20 +21,26 @@ UNENDED = frozenset({"missing", "pending", "unreachable", "contextualising", "ou
 def assess(situation: Situation, plan: Plan) -> DeploymentStatus:
     """The status of the deployment, without its history."""
     every = seats(situation)
-    instances = [instance_status(seat, situation) for seat in every.values()]
+    lost = tolerated(situation)
+    instances = [
+        without(instance_status(seat, situation), lost.get(key, "")) for key, seat in every.items()
+    ]
     ready = sum(instance.state == "ready" for instance in instances)
-    failed = sum(instance.state == "failed" for instance in instances)
+    failed = sum(instance.state in {"failed", "unhealthy"} for instance in instances)
     rest = [unwanted_status(machine) for machine in situation.machines if machine.key not in every]
-    conditions = _conditions(situation, plan, instances)
+    told = conditions(situation, plan, instances, {key.instance: why for key, why in lost.items()})
     return DeploymentStatus(
         name=situation.deployment,
-        phase=_phase(situation, instances, conditions),
-        conditions=conditions,
+        phase=_phase(situation, instances, told),
+        conditions=(*told, *condition(situation)),
         desired=len(every),
         ready=ready,
         failed=failed,
         description=situation.desired.description if situation.desired else "",
         attempted_revision=situation.run.revision,
+        run=situation.run.number,
+        verdict=word(situation.run),
+        reason=situation.run.abort,
         started=situation.run.started,
         ended=situation.run.ended,
         instances=(*instances, *rest),
@@ -40,86 +49,12 @@ def assess(situation: Situation, plan: Plan) -> DeploymentStatus:
     )
 
 
-def _conditions(
-    situation: Situation, plan: Plan, instances: Iterable[InstanceStatus]
-) -> tuple[Condition, ...]:
-    """The first that applies."""
-    waiting = [i for i in instances if i.state != "ready"]
-    for reason, message in _obstacles(situation, plan):
-        if message:
-            return _stalled(reason, message)
-    if situation.suspended:
-        extra = len({machine.key for machine in situation.machines} - _wanted(situation))
-        return _suspended(situation.suspended, progress(waiting), extra)
-    if situation.desired is None:
-        return _leaving(situation)
-    if plan.actions or waiting or plan.held:
-        return _progressing("Progressing", progress(waiting) or "updating")
-    if reports := awaited(situation):
-        return _progressing("SendingReports", f"{reports} reports to come")
-    return (
-        Condition("Ready", status=True, reason="Converged"),
-        Condition("Reconciling", status=False, reason="Converged"),
-        Condition("Stalled", status=False, reason="Converged"),
-    )
-
-
-def _obstacles(situation: Situation, plan: Plan) -> tuple[tuple[str, str], ...]:
-    """What a person must do something about: reason, and words where it is there."""
-    return (
-        ("Unsupported", "; ".join(situation.problems)),
-        ("RunFailed", situation.run.abort),
-        ("PlanBlocked", plan.blocked),
-        ("QuotaExceeded", "" if plan.actions else "; ".join(plan.short)),
-    )
-
-
-def _leaving(situation: Situation) -> tuple[Condition, ...]:
-    if situation.run.orphan:
-        return (Condition("Ready", status=True, reason="Orphaned", message=ORPHANED),)
-    busy = f"{len(situation.machines)} machines to remove"
-    return _progressing("Removing", busy) if situation.machines else ()
-
-
-def _wanted(situation: Situation) -> set[InstanceKey]:
-    return set(situation.desired.instances) if situation.desired else set()
-
-
-def _suspended(why: str, waiting: str, extra: int) -> tuple[Condition, ...]:
-    rest = ", ".join(filter(None, [waiting, f"{extra} to remove" if extra else ""]))
-    return (
-        Condition("Ready", status=not rest, reason="Suspended", message=rest),
-        Condition("Reconciling", status=False, reason="Suspended"),
-        Condition("Stalled", status=False, reason="Suspended"),
-        Condition("Suspended", status=True, reason="Suspended", message=why),
-    )
-
-
-def _stalled(reason: str, message: str) -> tuple[Condition, ...]:
-    return (
-        Condition("Ready", status=False, reason=reason, message=message),
-        Condition("Reconciling", status=False, reason=reason),
-        Condition("Stalled", status=True, reason=reason, message=message),
-        *(
-            [Condition("PlanBlocked", status=True, reason="Guard")]
-            if reason == "PlanBlocked"
-            else []
-        ),
-    )
-
-
-def _progressing(reason: str, message: str) -> tuple[Condition, ...]:
-    return (
-        Condition("Ready", status=False, reason=reason, message=message),
-        Condition("Reconciling", status=True, reason=reason, message=message),
-        Condition("Stalled", status=False, reason=reason),
-    )
-
-
 def _phase(
     situation: Situation, instances: Iterable[InstanceStatus], conditions: tuple[Condition, ...]
 ) -> Phase:
     """The first that applies."""
+    if phase := last_phase(situation):
+        return phase
     ready = {condition.type: condition.status for condition in conditions}
     states = {instance.state for instance in instances}
     if situation.desired is None:
@@ -142,7 +77,8 @@ def _phase(
 def rolled_back(status: DeploymentStatus, reason: str, revision: str) -> DeploymentStatus:
     """It runs as `revision` said, because what the branch says failed."""
     message = f"{reason}; rolled back to {revision[:10]}"
-    return replace(status, conditions=_stalled("RolledBack", message))
+    healthy = filter(None, [status.condition("Healthy")])
+    return replace(status, conditions=(*stalled("RolledBack", message), *healthy))
 
 
 def invalid(
@@ -150,7 +86,7 @@ def invalid(
 ) -> DeploymentStatus:
     """A deployment whose manifest is wrong: it stays as it is, and says why."""
     every = tuple(diagnostics)
-    conditions = _stalled("InvalidManifest", every[0] if every else "the manifest is wrong")
+    told = stalled("InvalidManifest", every[0] if every else "the manifest is wrong")
     if previous is not None:
-        return replace(previous, conditions=conditions, diagnostics=every)
-    return DeploymentStatus(name, Phase.INITIALIZING, conditions, 0, 0, diagnostics=every)
+        return replace(previous, conditions=told, diagnostics=every)
+    return DeploymentStatus(name, Phase.INITIALIZING, told, 0, 0, diagnostics=every)

@@ -15,13 +15,16 @@ from headwater.planning.records import MachineTasks, Record, Run, WorkState
 from headwater.reconcile.ports import Documents
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import CreateOrder, Machine, MachineState
+from headwater.topology.secrets import Sealed
 
 logger = logging.getLogger("headwater.ledger")
 
 _RECORD = TypeAdapter(Record)
 _RUN = TypeAdapter(Run)
 _TASKS = TypeAdapter(MachineTasks)
-_VALUES = TypeAdapter(dict[str, tuple[str, datetime]])
+Kept = tuple[str | Sealed, datetime]
+"""A value that a machine has set, and when."""
+_VALUES = TypeAdapter(dict[str, Kept])
 _NUMBERS = TypeAdapter(dict[str, int])
 _INTENTS = TypeAdapter(dict[str, dict[str, str]])
 INTENTS, ENDED, FRESH = "intents", "ended", "fresh"
@@ -40,7 +43,7 @@ class Ledger:
         self._store = store
         self.records: dict[MachineId, Record] = {}
         self.runs: dict[str, Run] = {}
-        self.values: dict[MachineId, dict[str, tuple[str, datetime]]] = {}
+        self.values: dict[MachineId, dict[str, Kept]] = {}
         self.tasks: dict[MachineId, MachineTasks] = {}
         self._incarnations: dict[str, dict[str, int]] = {}
         self._documents: dict[str, str] = {}
@@ -69,7 +72,11 @@ class Ledger:
     @property
     def newest(self) -> datetime | None:
         """The latest time that was noted down."""
-        runs = (time for run in self.runs.values() for time in (run.started, run.ended))
+        runs = (
+            time
+            for run in self.runs.values()
+            for time in (run.started, run.aborted, run.decided, run.expired, run.ended)
+        )
         records = (record.since for record in self.records.values())
         return max((time for time in (*runs, *records) if time), default=None)
 
@@ -115,7 +122,7 @@ class Ledger:
         if record is not None and record.state in {WorkState.WAITING, WorkState.RUNNING}:
             self.set_record(machine, replace(record, inputs={**record.inputs, name: value}))
 
-    def set_values(self, machine: MachineId, values: dict[str, tuple[str, datetime]]) -> None:
+    def set_values(self, machine: MachineId, values: dict[str, Kept]) -> None:
         self._store.save(f"values/{machine}", _VALUES.dump_json(values).decode())
         self.values[machine] = values
 

@@ -188,7 +188,12 @@ class Loop:
         if self.observer.incomplete(clouds) != before:
             changed |= self.reconciler.wanted.names | self.observer.deployments()
             changed |= self.reconciler.statuses.keys()
-        return changed | self._unsupported()
+        return changed | self._unsupported() | self._renewed()
+
+    def _renewed(self) -> set[str]:
+        """Deployments whose secrets have changed."""
+        survey, wanted = self.reconciler.survey, self.reconciler.wanted
+        return survey.supply.changed(d for n in wanted.names if (d := survey.desired(n)))
 
     def _unsupported(self) -> set[str]:
         """A cloud that could not tell what it can do is asked again with every listing."""
@@ -209,9 +214,12 @@ class Loop:
         self._suspicion.set()
 
     def heard(self, event: Event) -> None:
-        """Listens to the loop's own events, for the answers."""
+        """Listens to the loop's own events, for the answers and for those that come next."""
         if isinstance(event, StatusChanged):
             self.answering.heard(event.deployment, event.status)
+            order = self.reconciler.survey.order
+            for name in order.concerned(event.deployment, event.status):
+                self.dispatch.add(name, Priority.PROGRESS)
 
     def check_settled(self) -> None:
         """After every pass: when everything is at rest, the revision is answered."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import Protocol
 
-from headwater.manifests.resolved import ResolvedCloud
+from headwater.manifests.resolved import Encrypted, ResolvedCloud
 from headwater.manifests.snapshot import Snapshot
 from headwater.planning.events import Event
 from headwater.planning.status import CommitStatus, ReportView
@@ -15,6 +15,7 @@ from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Capabilities, CreateOrder, Listing, Machine
 from headwater.topology.progress import MachineEvent, Reply, Request
 from headwater.topology.reports import ReportPlace
+from headwater.topology.secrets import SecretValue
 
 Clock = Callable[[], datetime]
 Listener = Callable[[Event], None]
@@ -156,6 +157,31 @@ class Reports(Protocol):
         """Bring them where they belong, until cancelled; ends where they are there already."""
 
 
+class Secrets(Protocol):
+    """Where the controller has the secrets that manifests name."""
+
+    def read(self, name: str, encrypted: Encrypted | None) -> SecretValue:
+        """The controller's own one of that name, or else what the repository's file holds.
+
+        Raises Stalled where it cannot be had: says which file, and what to do next.
+        """
+
+    def version(self, name: str, encrypted: Encrypted | None) -> str:
+        """Differs when `read` may answer otherwise than before. Never raises."""
+
+
+class Seal(Protocol):
+    """Keeps secrets that machines have set, with a key that only this controller has."""
+
+    def seal(self, secret: SecretValue) -> str: ...
+
+    def open(self, sealed: str) -> SecretValue | None:
+        """None for what another key has sealed."""
+
+    def digest(self, secret: SecretValue) -> str:
+        """Equal for equal secrets, and of no use to anybody without the key."""
+
+
 class Documents(Protocol):
     """What the ledger keeps, as text by key."""
 
@@ -170,10 +196,23 @@ class Store(Documents, Protocol):
     """What outlives the process. Losing it costs history, never machines."""
 
     def append_output(
-        self, key: InstanceKey, machine: MachineId, context: str, offset: int, content: bytes
-    ) -> None: ...
+        self,
+        key: InstanceKey,
+        machine: MachineId,
+        context: str,
+        offset: int,
+        content: bytes,
+        *,
+        length: int | None = None,
+    ) -> None:
+        """Keep `content`, which stands for the `length` bytes from `offset` on.
 
-    def output_size(self, key: InstanceKey, machine: MachineId, context: str) -> int: ...
+        They are its own where it is left out; what is known of it is skipped then. Otherwise
+        `offset` is not below what `output_size` says.
+        """
+
+    def output_size(self, key: InstanceKey, machine: MachineId, context: str) -> int:
+        """The offset of the first byte that is not kept yet."""
 
     def locked(self) -> AbstractAsyncContextManager[None]:
         """Held by one live controller at a time; raises Stalled naming the other's process."""

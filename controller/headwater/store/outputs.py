@@ -3,13 +3,16 @@
     <logs>/<deployment>/<node.index>/<machine>.<context>.log
 
 The end of a file is the offset up to which its output is kept. Where the two differ, because some
-bytes never came or the file is full, the difference stands in `<file>.skew`.
+bytes never came, were masked, or the file is full, the difference stands in `<file>.skew`. Behind
+it stands the size for which it holds once something was masked: what is longer was being appended
+when its writer was killed, and is cut off, to be told again from a place that is known.
 """
 
 import asyncio
 import os
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
@@ -45,17 +48,28 @@ class Outputs:
         self._readers: set[_Reader] = set()
 
     def append(
-        self, key: InstanceKey, machine: MachineId, context: str, offset: int, content: bytes
+        self,
+        key: InstanceKey,
+        machine: MachineId,
+        context: str,
+        offset: int,
+        content: bytes,
+        *,
+        length: int | None = None,
     ) -> None:
         """Keep `content`, which begins at `offset`: what is known is skipped, a gap is marked.
+
+        It stands for `length` bytes of what was printed: its own where that is left out.
 
         Raises Transient while the disk is full, Stalled where the directory cannot be written to.
         """
         path = self._path(key, machine, context)
         try:
-            size, skew = _size(path), _skew(path)
+            size, skew, accounted = _standing(path)
+            accounted |= length is not None
             end = size + skew
-            if (known := max(0, end - offset)) >= len(content):
+            length = len(content) if length is None else length
+            if (known := max(0, end - offset)) >= length:
                 return
             if size == 0:
                 self._begin(path)
@@ -65,8 +79,8 @@ class Outputs:
                 else b""
             )
             size += _write(path, size, gap + content[known:])
-            if (new := offset + len(content) - size) != skew:
-                _skew_path(path).write_text(str(new), encoding="ascii")
+            if (new := offset + length - size) != skew or accounted:
+                _account(path, f"{new} {size}" if accounted else str(new))
         except OSError as error:
             raise unwritable(path, error) from error
         self._tell(path)
@@ -74,20 +88,29 @@ class Outputs:
     def size(self, key: InstanceKey, machine: MachineId, context: str) -> int:
         """The offset of the first byte that is not kept yet."""
         path = self._path(key, machine, context)
-        return _size(path) + _skew(path)
+        size, skew, _ = _standing(path)
+        return size + skew
 
     async def read(
-        self, deployment: str, instance: str = "", *, follow: bool = False, history: bool = False
+        self,
+        deployment: str,
+        instance: str = "",
+        *,
+        follow: bool = False,
+        history: bool = False,
+        since: datetime | None = None,
     ) -> AsyncGenerator[tuple[str, bytes], None]:
         """Pieces of output with the instance (`wn.3`) that printed them; empty means every one.
 
         The present contextualisation of each, or with `history` all that is kept, oldest first;
-        with `follow` also what is printed from now on, without an end.
+        with `follow` also what is printed from now on, without an end. Files to which nothing
+        was added `since` then are left out.
         """
         reader = _Reader(self.directory / _segment(deployment), instance)
         self._readers.add(reader)
         try:
-            reader.news = dict.fromkeys(_present(reader, history=history))
+            present = _present(reader, history=history)
+            reader.news = dict.fromkeys(path for path in present if _is_newer(path, since))
             positions: dict[Path, int] = {}
             while reader.news or follow:
                 for path in tuple(reader.news):
@@ -136,11 +159,24 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _skew(path: Path) -> int:
+def _standing(path: Path) -> tuple[int, int, bool]:
+    """Its size, its skew, and whether every append is accounted for."""
+    size = _size(path)
     try:
-        return int(_skew_path(path).read_text(encoding="ascii"))
+        skew, *accounted = map(int, _skew_path(path).read_text(encoding="ascii").split())
     except (FileNotFoundError, ValueError):
-        return 0
+        return size, 0, False
+    for known in accounted:
+        if known < size:
+            os.truncate(path, known)
+            size = known
+    return size, skew, bool(accounted)
+
+
+def _account(path: Path, words: str) -> None:
+    draft = path.with_suffix(".draft")
+    draft.write_text(words, encoding="ascii")
+    draft.replace(_skew_path(path))
 
 
 def _write(path: Path, size: int, content: bytes) -> int:
@@ -178,6 +214,10 @@ def _last(files: list[Path]) -> list[Path]:
 
 def _is_context(path: Path) -> bool:
     return f".{PREFIX}" not in path.name
+
+
+def _is_newer(path: Path, since: datetime | None) -> bool:
+    return since is None or path.stat().st_mtime >= since.timestamp()
 
 
 def _by_age(folder: Path) -> list[Path]:

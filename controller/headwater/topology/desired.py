@@ -1,23 +1,32 @@
 """From a resolved manifest to the instances that should exist."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headwater.manifests.resolved import (
     Binding,
+    CommandCheck,
+    Encrypted,
+    HttpCheck,
+    Keep,
     Literal,
     RecipeKind,
     Reference,
     ResolvedDeployment,
     ResolvedNode,
     Secret,
+    TcpCheck,
     Update,
 )
-from headwater.topology.context import Step
+from headwater.manifests.values import ParameterType
+from headwater.topology.context import Check, Step
 from headwater.topology.digests import digest
 from headwater.topology.hooks import Hooks, fingerprint, hooks
 from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import MachineSpec
+from headwater.topology.placement import Places, assign
+
+_NOWHERE: Places = {}
 
 INSTALL_STEPS = (
     ("pre-install", RecipeKind.PRE_INSTALL),
@@ -39,6 +48,8 @@ class Work:
     """Seconds, for all steps together."""
     digest: str
     """Of what the machine runs and is given; the timeout does not count."""
+    types: Mapping[str, ParameterType] = field(default_factory=dict)
+    """Of the inputs and outputs that are more than strings."""
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -54,6 +65,12 @@ class InstanceSpec:
     machine_digest: str
     work: Work
     hooks: Hooks
+    check: Check | None = None
+
+    @property
+    def check_digest(self) -> str:
+        """Empty where there is no check."""
+        return self.check.digest if self.check else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +93,30 @@ class Desired:
     """`delete` or `orphan`: what becomes of the machines when the manifest goes away."""
     provision_timeout: float
     """Seconds from the order of a machine until its agent answers."""
+    execute_timeout: float
+    """Seconds for all recipes of one machine together."""
+    is_test: bool
+    """It runs once per digest and ends; anything else is kept true for ever."""
+    keep: Keep
+    ttl: float | None
+    """Seconds from the beginning of a run until everything is torn down."""
+    secrets: Mapping[str, Encrypted | None] = field(default_factory=dict)
+    """Every secret that an input is bound to, with its file in the repository if it has one."""
+    depends_on: tuple[str, ...] = ()
+    """Deployments that must be Ready before this one is made."""
+    tolerate: Mapping[str, int] = field(default_factory=dict)
+    """How many instances of a node may fail; nodes of which none may are not in it."""
 
 
-def expand(deployment: ResolvedDeployment) -> Desired:
-    """Every instance that should exist, by key, in the order of nodes and indexes."""
+def expand(deployment: ResolvedDeployment, places: Places = _NOWHERE) -> Desired:
+    """Every instance that should exist, by key, in the order of nodes and indexes.
+
+    `places` tells where those are that exist: of a node that is spread, they stay there.
+    """
     instances: dict[InstanceKey, InstanceSpec] = {}
     nodes: dict[str, tuple[InstanceKey, ...]] = {}
     for node in deployment.nodes.values():
-        specs = _instances(deployment, node)
+        specs = _instances(deployment, node, places)
         instances.update((spec.key, spec) for spec in specs)
         nodes[node.name] = tuple(spec.key for spec in specs)
     return Desired(
@@ -98,17 +131,39 @@ def expand(deployment: ResolvedDeployment) -> Desired:
         max_deletes=deployment.max_deletes,
         deletion_policy=deployment.deletion_policy,
         provision_timeout=deployment.provision_timeout,
+        execute_timeout=deployment.execute_timeout,
+        is_test=deployment.lifecycle == "test",
+        keep=deployment.keep,
+        ttl=deployment.ttl,
+        secrets=_secrets(deployment),
+        depends_on=deployment.depends_on,
+        tolerate=_tolerate(deployment),
     )
+
+
+def _secrets(deployment: ResolvedDeployment) -> dict[str, Encrypted | None]:
+    bound = (bound for node in deployment.nodes.values() for bound in node.inputs.values())
+    names = {each.name for each in bound if isinstance(each, Secret)}
+    return {name: deployment.encrypted.get(name) for name in sorted(names)}
+
+
+def _tolerate(deployment: ResolvedDeployment) -> dict[str, int]:
+    nodes = deployment.nodes.values()
+    return {node.name: node.tolerate_failures for node in nodes if node.tolerate_failures}
 
 
 def _digest(deployment: ResolvedDeployment, instances: Collection[InstanceSpec]) -> str:
     update = deployment.update
     hooks = {spec.key.node: asked for spec in instances if (asked := fingerprint(spec.hooks))}
+    encrypted = [[name, file.oid] for name, file in sorted(deployment.encrypted.items())]
+    tolerate = _tolerate(deployment)
     return digest(
         {
             **({"hooks": hooks} if hooks else {}),
+            **({"tolerate": tolerate} if tolerate else {}),
             "instances": [
-                [str(spec.key), spec.machine_digest, spec.work.digest] for spec in instances
+                [str(spec.key), spec.machine_digest, spec.work.digest, spec.check_digest]
+                for spec in instances
             ],
             "timeouts": [deployment.provision_timeout, deployment.execute_timeout],
             "update": [
@@ -117,26 +172,33 @@ def _digest(deployment: ResolvedDeployment, instances: Collection[InstanceSpec])
                 update.on_recipe_change,
                 list(update.order),
             ],
+            **({"encrypted": encrypted} if encrypted else {}),
+            "ends": [
+                deployment.lifecycle,
+                deployment.ttl,
+                deployment.keep.policy,
+                deployment.keep.seconds,
+            ],
         }
     )
 
 
-def _instances(deployment: ResolvedDeployment, node: ResolvedNode) -> list[InstanceSpec]:
+def _instances(
+    deployment: ResolvedDeployment, node: ResolvedNode, places: Places
+) -> list[InstanceSpec]:
     specs = {cloud: _machine(node, cloud) for cloud, _ in node.clouds}
     digests = {cloud: _machine_digest(spec) for cloud, spec in specs.items()}
     work = {cloud: _work(deployment, node, spec.platform) for cloud, spec in specs.items()}
+    check = _check(node)
     asked = {cloud: hooks(deployment, node, spec.login_user) for cloud, spec in specs.items()}
-    placed = [cloud for cloud, count in node.clouds for _ in range(count)]
-    return [
-        InstanceSpec(
-            InstanceKey(deployment.name, node.name, index),
-            specs[cloud],
-            digests[cloud],
-            work[cloud],
-            asked[cloud],
-        )
-        for index, cloud in enumerate(placed, start=1)
+    keys = [
+        InstanceKey(deployment.name, node.name, index)
+        for index in range(1, node.replicas + 1)
         if index not in node.skip
+    ]
+    return [
+        InstanceSpec(key, specs[cloud], digests[cloud], work[cloud], asked[cloud], check)
+        for key, cloud in assign(node.clouds, keys, places).items()
     ]
 
 
@@ -181,8 +243,10 @@ def _work(deployment: ResolvedDeployment, node: ResolvedNode, platform: str) -> 
                 "inputs": {name: _binding(bound) for name, bound in node.inputs.items()},
                 "outputs": sorted(node.outputs),
                 "keys": list(node.ssh_keys),
+                **({"types": dict(node.types)} if node.types else {}),
             }
         ),
+        types=node.types,
     )
 
 
@@ -197,6 +261,21 @@ def _steps(node: ResolvedNode) -> tuple[Step, ...]:
         after = sum(step.name == "pre-install" for step in steps)
         steps.insert(after, Step("packages", node.component, packages=node.packages))
     return tuple(steps)
+
+
+def _check(node: ResolvedNode) -> Check | None:
+    health = node.health
+    if health is None:
+        return None
+    match health.asks:
+        case CommandCheck(recipe):
+            asked: list[object] = ["command", recipe.text]
+        case HttpCheck(port, path, status):
+            asked = ["http", port, path, status]
+        case TcpCheck(port):
+            asked = ["tcp", port]
+    told = digest([asked, health.interval, health.failures])
+    return Check(told, health.asks, health.interval, health.failures)
 
 
 def _binding(bound: Binding | None) -> list[object] | None:

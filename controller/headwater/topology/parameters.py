@@ -6,13 +6,15 @@ The forms of a key are SlipStream's (semantics.md 7): `name` is the asker's own,
 """
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from headwater.manifests.resolved import Literal, Reference
+from headwater.manifests.resolved import Literal, Reference, Secret
+from headwater.manifests.values import ParameterType
 from headwater.topology.desired import Desired, InstanceSpec
 from headwater.topology.keys import InstanceKey
+from headwater.topology.secrets import SecretValue, Value
 
 GIVEN = frozenset({"hostname", "instanceId", "state", "id", "nodename"})
 """Told of every instance by the controller."""
@@ -21,15 +23,13 @@ FACTS = GIVEN | {"statecustom"}
 CPUS = "cpu.nb"
 """The seed's name for how many the manifest asks for; unknown where it asks for a size by name."""
 ALIASES = {"instanceid": "instanceId"}
-VALUE_LIMIT = 65536
-"""Bytes of a value in UTF-8."""
 
 _QUALIFIED = re.compile(r"^(?P<node>[a-z][a-z0-9-]*)(?:\.(?P<index>[0-9]+))?:(?P<name>.+)$")
 
 Source = tuple[InstanceKey, str]
 """An output or fact of an instance."""
-Lookup = Callable[[InstanceKey, str], str | None]
-"""Its value; None while it is not set."""
+Lookup = Callable[[InstanceKey, str], Value | None]
+"""The value of one, or of an input that is bound to a secret; None while it is not set."""
 
 
 class UnknownKey(Exception):
@@ -99,12 +99,59 @@ def is_writable(spec: InstanceSpec, name: str) -> bool:
     return name in spec.work.outputs or name.startswith("url.") or name == "statecustom"
 
 
+def type_of(spec: InstanceSpec, name: str) -> ParameterType:
+    return spec.work.types.get(name, ParameterType.STRING)
+
+
+def is_secret(address: InstanceValue, desired: Desired) -> bool:
+    spec = desired.instances.get(address.key)
+    return spec is not None and type_of(spec, address.name) is ParameterType.SECRET
+
+
+def secret_of(key: InstanceKey, name: str, desired: Desired) -> str | None:
+    """The secret by name that an instance's input is bound to."""
+    spec = desired.instances.get(key)
+    bound = spec.work.inputs.get(name) if spec else None
+    return bound.name if isinstance(bound, Secret) else None
+
+
+def key_to_read(text: str, asker: InstanceKey, desired: Desired) -> Address:
+    """The same for who asks for the value. Raises UnknownKey also for another one's secret."""
+    address = parse_key(text, asker, desired)
+    if isinstance(address, InstanceValue) and not _may_read(address, asker, desired):
+        hint = "an input that refers to it may read it: { from = '...' }, with type = \"secret\""
+        raise UnknownKey(f"{text} is a secret of {address.key.instance}: {hint}")
+    return address
+
+
+def _may_read(address: InstanceValue, asker: InstanceKey, desired: Desired) -> bool:
+    """A secret is its own instance's, and of those whose inputs refer to it."""
+    if address.key == asker or not is_secret(address, desired):
+        return True
+    spec = desired.instances.get(asker)
+    return spec is not None and any(
+        (address.key, address.name) in sources(bound, desired)
+        for bound in spec.work.inputs.values()
+        if isinstance(bound, Reference)
+    )
+
+
 def _unknown(text: str, asker: InstanceKey, desired: Desired) -> str:
     spec = desired.instances.get(asker)
     names = {*FACTS, *(spec.work.inputs if spec else ()), *(spec.work.outputs if spec else ())}
     near = get_close_matches(text.rpartition(":")[2], sorted(names), n=1)
     hint = f"; did you mean '{near[0]}'?" if near else "; declare it as an output of its component"
     return f"unknown key '{text}'{hint}"
+
+
+def living(desired: Desired, lost: Collection[InstanceKey]) -> Desired:
+    """The deployment as references see it: `node[*].x` is of those that are not lost."""
+    if not lost:
+        return desired
+    nodes = {
+        node: tuple(key for key in keys if key not in lost) for node, keys in desired.nodes.items()
+    }
+    return replace(desired, nodes=nodes)
 
 
 def sources(reference: Reference, desired: Desired) -> Iterator[Source]:
@@ -126,7 +173,7 @@ def missing(address: InstanceValue, desired: Desired, lookup: Lookup) -> Iterato
         yield address.key, address.name
 
 
-def read(address: InstanceValue, desired: Desired, lookup: Lookup) -> str | None:
+def read(address: InstanceValue, desired: Desired, lookup: Lookup) -> Value | None:
     """The value, or None while it is not set. A list has one item per line."""
     match _bound(address, desired):
         case Literal(value):
@@ -135,9 +182,14 @@ def read(address: InstanceValue, desired: Desired, lookup: Lookup) -> str | None
             values = [lookup(*source) for source in sources(reference, desired)]
             known = [value for value in values if value is not None]
             complete = len(known) == len(values) and (known or reference.index is None)
-            return "\n".join(known) if complete else None
+            return _joined(known) if complete else None
         case _:
             return lookup(address.key, address.name)
+
+
+def _joined(values: list[Value]) -> Value:
+    texts = [value for value in values if isinstance(value, str)]
+    return "\n".join(texts) if len(texts) == len(values) else SecretValue.joined(values)
 
 
 def _bound(address: InstanceValue, desired: Desired) -> object | None:
@@ -154,11 +206,16 @@ def _bound(address: InstanceValue, desired: Desired) -> object | None:
     return bound
 
 
-def referenced_inputs(spec: InstanceSpec, desired: Desired, lookup: Lookup) -> dict[str, str]:
-    """The present values of all inputs that follow other nodes' outputs, where they are known."""
+def follows(bound: object) -> bool:
+    """Its value may change while the manifest does not."""
+    return isinstance(bound, Reference | Secret)
+
+
+def referenced_inputs(spec: InstanceSpec, desired: Desired, lookup: Lookup) -> dict[str, Value]:
+    """The present values of all inputs that follow outputs or secrets, where they are known."""
     values = {
         name: read(InstanceValue(spec.key, name), desired, lookup)
         for name, bound in spec.work.inputs.items()
-        if isinstance(bound, Reference)
+        if follows(bound)
     }
     return {name: value for name, value in values.items() if value is not None}

@@ -1,9 +1,10 @@
 """What machines tell: a closed set of events, and the requests of their recipes."""
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 
 from headwater.topology.keys import MachineId
+from headwater.topology.secrets import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,27 @@ class Output:
     content: bytes
 
 
+class HealthState(StrEnum):
+    HEALTHY = "healthy"
+    FAILING = "failing"
+    """Its check does not hold, and may yet again."""
+    UNHEALTHY = "unhealthy"
+    """It has failed so many times in a row as the manifest allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """How a machine's check stands: told when it changes, and again on every reconnection."""
+
+    machine: MachineId
+    context: str
+    check: str
+    """Its digest."""
+    state: HealthState
+    words: str = ""
+    """What is wrong, at most 400 characters."""
+
+
 @dataclass(frozen=True, slots=True)
 class TaskEnded:
     """A task has ended; its report, where it collects one, has been told before."""
@@ -110,6 +132,7 @@ MachineEvent = (
     | TaskEnded
     | ReportPiece
     | Blocked
+    | Checked
 )
 
 
@@ -128,8 +151,8 @@ class Request:
     machine: MachineId
     verb: Verb
     key: str = ""
-    value: str = ""
-    """What to set, show, or the reason of an abort."""
+    value: str = field(default="", repr=False)
+    """What to set (a secret, perhaps), show, or the reason of an abort."""
     wait: bool = True
     """For get: wait until the value is set."""
     ignore_abort: bool = False
@@ -144,5 +167,7 @@ class Reply:
     """`code` is the exit code of the verb on the machine: 0, or 7, 8, 9 as in semantics.md 6."""
 
     code: int
-    value: str = ""
+    value: Value = ""
     error: str = ""
+    secret: bool = False
+    """What was set is a secret."""

@@ -114,3 +114,12 @@ def test_an_object_store_for_reports_is_a_table_or_an_address(here: Path):
 
     assert table == ReportStore(driver="s3", container="ci", credentials="ci", options={"port": 1})
     assert address == ReportStore(driver="s3", container="bucket", prefix="a/b", credentials="s3")
+
+
+def test_secrets_lie_in_the_state_directory_unless_a_setting_names_another(here: Path):
+    (here / "headwater.toml").write_text('secrets = "vault"\nageIdentity = "keys/age"\n')
+    settings = load({}, environ={})
+
+    assert settings.secrets_directory == here / "vault"
+    assert settings.age_identity == Path("keys/age")
+    assert Settings(state=Path("s")).secrets_directory == here / "s" / "secrets"

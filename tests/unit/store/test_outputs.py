@@ -120,3 +120,15 @@ def test_an_endless_machine_id_still_has_a_file(kept: Outputs):
     kept.append(KEY, machine, "c1", 0, b"hi")
 
     assert kept.size(KEY, machine, "c1") == 2
+
+
+async def test_once_something_was_masked_what_has_no_account_is_cut_off(kept: Outputs):
+    """Its writer was killed: it is told again, from a place that is known."""
+    kept.append(KEY, MACHINE, "c1", 0, b"***\n", length=20)
+    (file,) = kept.directory.rglob("*.log")
+    with file.open("ab") as log:
+        log.write(b"killed here")
+
+    assert kept.size(KEY, MACHINE, "c1") == 20
+    kept.append(KEY, MACHINE, "c1", 20, b"and on")
+    assert (await text(kept), kept.size(KEY, MACHINE, "c1")) == ("***\nand on", 26)

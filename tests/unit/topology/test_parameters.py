@@ -19,6 +19,7 @@ from headwater.topology.parameters import (
     read,
     referenced_inputs,
 )
+from headwater.topology.secrets import Value
 
 SYSTEM = desired(
     node("ce", outputs=["queue"]),
@@ -132,7 +133,7 @@ class TestWriting:
         assert not is_writable(SYSTEM.instances[WN1], name)
 
 
-def value(name: str, lookup: Lookup, instance: InstanceKey = WN1) -> str | None:
+def value(name: str, lookup: Lookup, instance: InstanceKey = WN1) -> Value | None:
     return read(InstanceValue(instance, name), SYSTEM, lookup)
 
 
