@@ -148,6 +148,7 @@ class Reconciler:
         run = self.executor.ledger.runs.get(name, before.run)
         if outcomes or done.tasks or run != before.run:  # People and recipes may have steered.
             situation = self.survey.situation(name, before.desired, run)
+            situation = self.executor.tasks.notice(situation)
             rest = next_step(situation)
         if _is_gone(situation) and not errors:
             if not self.wanted.is_removed(name):  # A newer revision asks for it again.
