@@ -16,11 +16,18 @@ from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.ports import Clock, Clouds, Listener, Machines
+from headwater.topology.batches import batched
 from headwater.topology.context import Context, Target
 from headwater.topology.desired import InstanceSpec
 from headwater.topology.digests import digest
 from headwater.topology.keys import InstanceKey
-from headwater.topology.machines import CreateOrder, Machine, Tags
+from headwater.topology.machines import (
+    CreateOrder,
+    Machine,
+    MachineState,
+    Tags,
+    machine_name,
+)
 
 CALL_DEADLINE = 300.0
 """Seconds for one call of a cloud, batches included."""
@@ -74,7 +81,8 @@ class Executor:
     ) -> Iterable[Outcome]:
         if not actions:
             return []
-        orders = [self.order(action, run) for action in actions]
+        begun = self.ledger.begun(deployment)
+        orders = batched((self.order(action, run) for action in actions), begun)
         places = Counter(order.spec.cloud for order in orders)
         self.observer.expect_new(places)
         self.ledger.intend(deployment, orders, self.clock())
@@ -84,7 +92,8 @@ class Executor:
             self.observer.expect_new({cloud: -count for cloud, count in places.items()})
         made = [answer for answer in answers if isinstance(answer, Machine)]
         for machine in made:
-            self.ledger.find(machine, self.clock())
+            if machine.state is not MachineState.STOPPING:
+                self.ledger.find(machine, self.clock())
         self.ledger.saw(deployment, made)
         answered = zip(actions, answers, strict=True)
         certain = [action.key for action, answer in answered if not _in_doubt(answer)]
@@ -104,15 +113,15 @@ class Executor:
             return Outcome(action, answer)
         if isinstance(answer, Exception):
             raise answer
-        self.observer.created(answer)
+        if answer.state is not MachineState.STOPPING:  # The order of an incarnation that is over.
+            self.observer.created(answer)
         return Outcome(action)
 
     def order(self, action: Create, run: Run) -> CreateOrder:
         """The same name and token at every attempt, so that a repeated order makes nothing new."""
         key = action.key
-        suffix = "" if action.incarnation == 1 else f"-r{action.incarnation}"
         return CreateOrder(
-            name=f"{key.deployment}-{key.node}-{key.index}{suffix}",
+            name=machine_name(key, action.incarnation),
             token=digest([self.installation, str(key), action.incarnation]),
             spec=action.spec.machine,
             tags=Tags(

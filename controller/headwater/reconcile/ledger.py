@@ -13,8 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from headwater.planning.records import Record, Run, WorkState
 from headwater.reconcile.ports import Documents
+from headwater.topology.batches import read, written
 from headwater.topology.keys import InstanceKey, MachineId
-from headwater.topology.machines import CreateOrder, Machine, MachineState
+from headwater.topology.machines import Batch, CreateOrder, Machine, MachineState
 
 logger = logging.getLogger("headwater.ledger")
 
@@ -165,8 +166,24 @@ class Ledger:
             before, since = known.get(order.tags.key.instance, {}), now.isoformat()
             first = before.get("first", since) if before.get("name") == order.name else since
             intent = {"name": order.name, "token": order.token, "first": first, "since": since}
-            known[order.tags.key.instance] = intent
+            known[order.tags.key.instance] = intent | _call(order)
         self.set_note(f"{INTENTS}/{deployment}", known)
+
+    def begun(self, deployment: str) -> Mapping[InstanceKey, tuple[str, Batch]]:
+        """Calls without an answer, with the digest of the machines that they make."""
+        begun: dict[InstanceKey, tuple[str, Batch]] = {}
+        for name, intent in self._intents(deployment).items():
+            if members := read(intent.get("members", "")):
+                safety = intent["safety"].split()
+                batch = Batch(
+                    token=intent["batch"],
+                    members=members,
+                    revision=intent["revision"],
+                    protect="protect" in safety,
+                    orphan="orphan" in safety,
+                )
+                begun[_instance(deployment, name)] = intent["machine"], batch
+        return begun
 
     def settle(self, deployment: str, keys: Iterable[InstanceKey]) -> None:
         """These orders have their answer: made, or refused for certain."""
@@ -244,6 +261,20 @@ class Ledger:
             del self._documents[key]
         else:
             self._documents[key] = document
+
+
+def _call(order: CreateOrder) -> dict[str, str]:
+    batch = order.batch
+    if batch is None:
+        return {}
+    safety = {"protect": batch.protect, "orphan": batch.orphan}
+    return {
+        "batch": batch.token,
+        "members": written(batch.members),
+        "revision": batch.revision,
+        "safety": " ".join(word for word, holds in safety.items() if holds),
+        "machine": order.tags.machine_digest,
+    }
 
 
 def _machine(name: str) -> MachineId:

@@ -6,8 +6,8 @@ from libcloud.compute.base import Node, NodeSize
 from libcloud.compute.types import NodeState
 
 from fakes.nodes import MemoryAccount, MemoryDriver
-from headwater.cloud.generic import choose_size
 from headwater.cloud.machines import is_gone, machine_of, tags_of
+from headwater.cloud.sizes import choose_size
 from headwater.cloud.tags import to_metadata
 from headwater.errors import Stalled
 from headwater.manifests.resolved import Size
