@@ -175,18 +175,18 @@ class Account:
         except Exception as e:  # noqa: BLE001  # a node in a shape that no driver should make
             error = classify(e, self.cloud.driver, f"cloud {name!r}")
             return Listing(name, (), complete=False, error=str(error))
-        self._tidy(present)
+        self._tidy(seen.unused)
         unknown = seen.others + len(present) - len(ours)
         return Listing(name, ours, complete=True, unknown=unknown)
 
-    def _tidy(self, nodes: Sequence[Node]) -> None:
+    def _tidy(self, unused: Sequence[str]) -> None:
         """Beside everything else, one at a time; what cannot be removed is tried again."""
-        if self._tidying is None or self._tidying.done():
-            self._tidying = asyncio.create_task(self._remove_unused(nodes))
+        if unused and (self._tidying is None or self._tidying.done()):
+            self._tidying = asyncio.create_task(self._remove(unused))
 
-    async def _remove_unused(self, nodes: Sequence[Node]) -> None:
+    async def _remove(self, unused: Sequence[str]) -> None:
         try:
-            await self._threads.run(lambda p: p.tidy(nodes), _WRITE_SECONDS)
+            await self._ask(lambda p: p.remove(unused), _WRITE_SECONDS, self._writes)
         except HeadwaterError as error:
             extra = {"cloud": self.cloud.name, "reason": str(error)}
             logger.info("cloud.not_tidied", extra=extra)

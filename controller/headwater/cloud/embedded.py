@@ -59,7 +59,7 @@ class Embedded:
     def destroy(self, ids: Sequence[str]) -> Sequence[Exception | None]:
         return attempt_each(self._destroy, ids)
 
-    def tidy(self, nodes: Sequence[Node]) -> None:
+    def remove(self, unused: Sequence[str]) -> None:
         """Its machines leave nothing."""
 
     def _destroy(self, id: str) -> None:

@@ -39,11 +39,8 @@ class Provider(Protocol):
     def destroy(self, ids: Sequence[str]) -> Sequence[Exception | None]:
         """One answer per machine; one that is gone is ended."""
 
-    def tidy(self, nodes: Sequence[Node]) -> None:
-        """Remove what was made for machines that are gone; these are all that are there.
-
-        Called after every listing: costs no call where there is nothing to remove.
-        """
+    def remove(self, unused: Sequence[str]) -> None:
+        """What a listing found unused; what cannot be removed now is found again later."""
 
 
 Opener = Callable[[], Provider]

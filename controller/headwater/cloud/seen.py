@@ -12,3 +12,5 @@ class Seen:
     """Every machine of ours, and any of others."""
     others: int = 0
     """Machines that are not ours, besides."""
+    unused: tuple[str, ...] = ()
+    """What was made for machines that are gone, for `Provider.remove`."""

@@ -95,6 +95,7 @@ class ResolvedNode:
     images: Mapping[str, ResolvedImage]
     """By cloud."""
     size: Size
+    """A name stands for what a cloud calls it in `sizes`, or else is the cloud's own."""
     public: bool
     open: tuple[str, ...]
     packages: tuple[str, ...]
@@ -104,6 +105,8 @@ class ResolvedNode:
     """Every declared input; None where it is optional and not bound."""
     outputs: tuple[str, ...]
     """Declared ones; `hostname`, `instanceId`, `state` and `url.*` exist by themselves."""
+    sizes: Mapping[str, Size] = field(default_factory=dict)
+    """By cloud, where it has another name for the size."""
     skip: frozenset[int] = frozenset()
     tolerate_failures: int = 0
 

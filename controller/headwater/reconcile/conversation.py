@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from headwater.planning.events import StepEnded
 from headwater.planning.records import Record, WorkState
 from headwater.reconcile.exchange import Exchange
+from headwater.reconcile.hostkeys import keep
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.ports import Listener, Store
 from headwater.topology.keys import MachineId
 from headwater.topology.progress import (
     Connected,
     Ended,
+    HostKeyTold,
     LineLost,
     LineRefused,
     MachineEvent,
@@ -39,6 +41,12 @@ class Conversation:
     """Called with a deployment whose abort is taken back."""
 
     def on_event(self, event: MachineEvent) -> None:
+        if isinstance(event, HostKeyTold):
+            keep(self.ledger, event.machine, event.key, proven=event.proven)
+        else:
+            self._on_event(event)
+
+    def _on_event(self, event: MachineEvent) -> None:
         record = self.ledger.records.get(event.machine)
         if record is None:
             return

@@ -13,6 +13,7 @@ from headwater.planning.planner import Plan
 from headwater.planning.records import Record, Run, WorkState
 from headwater.planning.seats import ALIVE
 from headwater.reconcile.exchange import Exchange
+from headwater.reconcile.hostkeys import believed
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.ports import Clock, Clouds, Listener, Machines
@@ -175,13 +176,15 @@ class Executor:
         """Keep a line to the machine, for the context that its record names."""
         if machine.address is None or machine.host_key is None:
             return
+        trusted = believed(self.ledger, machine)
         target = Target(
             machine=machine.id,
             key=machine.key,
             address=machine.address,
             port=machine.port,
             user=spec.machine.login_user,
-            host_key=machine.host_key,
+            host_key=trusted.host_key,
+            one_time=trusted.one_time,
         )
         self.machines.contextualise(target, context(spec, record))
 

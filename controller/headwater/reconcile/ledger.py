@@ -24,7 +24,7 @@ _RUN = TypeAdapter(Run)
 _VALUES = TypeAdapter(dict[str, tuple[str, datetime]])
 _NUMBERS = TypeAdapter(dict[str, int])
 _INTENTS = TypeAdapter(dict[str, dict[str, str]])
-INTENTS, ENDED, FRESH = "intents", "ended", "fresh"
+INTENTS, ENDED, FRESH, HOST_KEY = "intents", "ended", "fresh", "host-key"
 SKEW = timedelta(seconds=5)
 """How far a cloud's clock may be behind ours."""
 
@@ -117,7 +117,8 @@ class Ledger:
 
     def forget_machine(self, machine: MachineId) -> None:
         """The record goes last: as long as it is there, the rest is found and forgotten."""
-        self.set_note(f"{FRESH}/{machine}", None)
+        for kind in (FRESH, HOST_KEY):
+            self.set_note(f"{kind}/{machine}", None)
         if machine in self.values:
             self._store.save(f"values/{machine}", None)
             del self.values[machine]

@@ -108,4 +108,6 @@ def read(text: str) -> tuple[tuple[int, int], ...] | None:
         if (last or first) - first + len(members) > _MOST:
             return None
         members += [(index, incarnation or 1) for index in range(first, (last or first) + 1)]
-    return tuple(members) if written(members) == text else None
+    indexes = [index for index, _ in members]
+    ours = written(members) == text and sorted(set(indexes)) == indexes
+    return tuple(members) if ours else None

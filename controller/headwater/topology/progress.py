@@ -14,6 +14,17 @@ class Connected:
 
 
 @dataclass(frozen=True, slots=True)
+class HostKeyTold:
+    """The machine has made itself a host key, over a connection that proved its one-time one."""
+
+    machine: MachineId
+    key: str
+    """In OpenSSH form."""
+    proven: bool
+    """It has answered with it: from now on only this one is believed."""
+
+
+@dataclass(frozen=True, slots=True)
 class LineLost:
     """The line broke or could not be made; another attempt follows by itself."""
 
@@ -93,7 +104,15 @@ class ReportPiece:
 
 
 MachineEvent = (
-    Connected | LineLost | LineRefused | StepStarted | Ended | Output | TaskEnded | ReportPiece
+    Connected
+    | HostKeyTold
+    | LineLost
+    | LineRefused
+    | StepStarted
+    | Ended
+    | Output
+    | TaskEnded
+    | ReportPiece
 )
 
 

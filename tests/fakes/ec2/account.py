@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from moto.core.base_backend import BackendDict
 from moto.ec2.models import ec2_backends
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from fakes.ec2.refusals import Refused
@@ -69,6 +68,8 @@ class MotoAccount:
                 return self._terminate(said)
             case "DeleteSecurityGroup":
                 self._check_unused(said["GroupId"])
+            case "DescribeInstances" if "client-token" in said.values():
+                return self._with_token(said)
             case "DescribeInstances" if self.page is not None:
                 said = {**said, "MaxResults": str(self.page)}
         return self._moto(said)
@@ -94,11 +95,11 @@ class MotoAccount:
 
     @property
     def _backend(self) -> Any:
-        backends: BackendDict[Any] = ec2_backends
+        backends: Any = ec2_backends
         return backends[self.number][REGION]
 
     def _run(self, said: dict[str, str]) -> str:
-        """Of the count that is asked for, what there is room for; a token's second call, nothing."""
+        """As many as there is room for; none for the second call with a token."""
         token = said.get("ClientToken", "")
         arguments = {name: value for name, value in said.items() if name != "ClientToken"}
         if token in self._tokens:
@@ -148,6 +149,19 @@ class MotoAccount:
         opened = f'<RunInstancesResponse xmlns="http://ec2.amazonaws.com{_RIGHT}>'
         return f"{opened}{inner}</RunInstancesResponse>"
 
+    def _with_token(self, said: dict[str, str]) -> str:
+        """A filter that moto does not have."""
+        [number] = [name.split(".")[1] for name, value in said.items() if value == "client-token"]
+        ids = self._tokens.get(said[f"Filter.{number}.Value.1"], ({}, [""]))[1]
+        return self._moto(
+            {
+                "Action": "DescribeInstances",
+                "Version": said["Version"],
+                "Filter.1.Name": "instance-id",
+                **{f"Filter.1.Value.{place}": id for place, id in enumerate(ids, start=1)},
+            }
+        )
+
     def _terminate(self, said: dict[str, str]) -> str:
         ids = [value for name, value in said.items() if name.startswith("InstanceId.")]
         for id in ids:
@@ -188,11 +202,11 @@ class MotoAccount:
             method="POST",
             data=urlencode(said),
             content_type="application/x-www-form-urlencoded; charset=utf-8",
-            headers={
-                "Host": f"ec2.{REGION}.amazonaws.com",
-                "Authorization": f"AWS4-HMAC-SHA256 Credential=a/1/{REGION}/ec2/aws4_request",
-                "x-moto-account-id": self.number,
-            },
+            headers=[
+                ("Host", f"ec2.{REGION}.amazonaws.com"),
+                ("Authorization", f"AWS4-HMAC-SHA256 Credential=a/1/{REGION}/ec2/aws4_request"),
+                ("x-moto-account-id", self.number),
+            ],
         )
         content, status, _ = run_wsgi_app(_app(), request.get_environ())
         body = b"".join(content).decode()

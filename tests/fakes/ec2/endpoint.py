@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl
 
-from fakes.ec2.account import MotoAccount
+from fakes.ec2.account import REGION, MotoAccount
 from fakes.ec2.limits import Limits
 from fakes.ec2.refusals import Refused
 from fakes.ec2.signatures import verify
+from headwater.manifests.resolved import ResolvedCloud
 
 KEY, SECRET = "AKIAHEADWATER", "wJalrXUtnFEMI"
 HTML = "<html><head><title>502</title></head><body>Bad gateway</body></html>"
@@ -45,6 +46,12 @@ class Ec2Endpoint:
     calls: list[Call] = field(default_factory=list)
     port: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def cloud(self, name: str, **options: object) -> ResolvedCloud:
+        """A Cloud manifest that leads here."""
+        where = {"host": "127.0.0.1", "port": self.port, "secure": False}
+        login = {"key": KEY, "secret": SECRET}
+        return ResolvedCloud(name, "ec2", region=REGION, options={**where, **login, **options})
 
     def counted(self) -> Counter[str]:
         return Counter(call.action for call in self.calls)
@@ -81,7 +88,7 @@ class Ec2Endpoint:
 
 @contextmanager
 def ec2_endpoint(**settings: object) -> Iterator[Ec2Endpoint]:
-    number = f"{random.randrange(10**11, 10**12)}"
+    number = f"{random.randrange(10**11, 10**12)}"  # noqa: S311  # no secret
     endpoint = Ec2Endpoint(MotoAccount(number), **settings)  # type: ignore[arg-type]
     server = ThreadingHTTPServer(("127.0.0.1", 0), _requests(endpoint))
     server.daemon_threads = True

@@ -31,7 +31,7 @@ def verify(headers: Mapping[str, str], body: bytes, key: str, secret: str, now: 
     request = ["POST", "/", "", "".join(lines), names, hashlib.sha256(body).hexdigest()]
     scope = f"{day}/{region}/ec2/aws4_request"
     hashed = hashlib.sha256("\n".join(request).encode()).hexdigest()
-    text = "\n".join(["AWS4-HMAC-SHA256", stamp, scope, hashed])
+    text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashed}"
     step = f"AWS4{secret}".encode()
     for word in (day, region, "ec2", "aws4_request"):
         step = hmac.digest(step, word.encode(), "sha256")

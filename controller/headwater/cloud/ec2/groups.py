@@ -56,17 +56,22 @@ class Groups:
             self._ids.clear()
             self._looked = False
 
-    def tidy(self, query: Query, nodes: Iterable[Node]) -> None:
-        """Remove what none of these, which are all that there are, is in.
-
-        Raises for the first group that stays for another reason than being in use.
-        """
+    def unused(self, nodes: Iterable[Node]) -> tuple[str, ...]:
+        """Names of groups that none of these, which are all that there are, is in."""
         used = {group for node in nodes for group in node.extra["groups"]}
         with self._lock:
-            now = self._clock()
-            for name, id in list(self._ids.items()):
-                if id not in used and self._busy.get(name, 0.0) <= now:
-                    self._remove(query, name, id)
+            free = [name for name, id in self._ids.items() if id not in used]
+            return tuple(name for name in free if not self._is_busy(name))
+
+    def remove(self, query: Query, names: Iterable[str]) -> None:
+        """Raises for the first group that stays for another reason than being in use."""
+        with self._lock:
+            for name in names:
+                if name in self._ids and not self._is_busy(name):
+                    self._remove(query, name, self._ids[name])
+
+    def _is_busy(self, name: str) -> bool:
+        return self._busy.get(name, 0.0) > self._clock()
 
     def _remove(self, query: Query, name: str, id: str) -> None:
         try:

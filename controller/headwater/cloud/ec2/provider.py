@@ -46,19 +46,18 @@ class Ec2:
         )
 
     def list(self) -> Seen:
-        if not self._account.begin_look():
-            return Seen(
-                self._present({f"tag:{INSTALLATION}": [self._account.installation]}),
-                self._account.strangers,
-            )
-        try:
-            every = self._present({})
-        except BaseException:
-            self._account.not_seen()
-            raise
-        ours = [node for node in every if tags_of(node, self._account.installation)]
-        self._account.saw(len(every) - len(ours))
-        return Seen(ours, len(every) - len(ours))
+        account = self._account
+        if account.begin_look():
+            try:
+                every = self._present({})
+            except BaseException:
+                account.not_seen()
+                raise
+            nodes = [node for node in every if tags_of(node, account.installation)]
+            account.saw(len(every) - len(nodes))
+        else:
+            nodes = [*self._present({f"tag:{INSTALLATION}": [account.installation]})]
+        return Seen(nodes, account.strangers, account.groups.unused(nodes))
 
     def create(self, orders: Sequence[CreateOrder]) -> Sequence[Node | Exception]:
         calls: dict[str, list[CreateOrder]] = {}
@@ -83,8 +82,8 @@ class Ec2:
                 failed |= dict.fromkeys(part, error)
         return [failed.get(id) for id in ids]
 
-    def tidy(self, nodes: Sequence[Node]) -> None:
-        self._account.groups.tidy(self._query, nodes)
+    def remove(self, unused: Sequence[str]) -> None:
+        self._account.groups.remove(self._query, unused)
 
     def _present(self, wanted: Mapping[str, Sequence[str]]) -> Sequence[Node]:
         pages = self._query.pages(

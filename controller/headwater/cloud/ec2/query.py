@@ -32,10 +32,10 @@ class Query:
             data=urlencode(said),
             headers={"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"},
         )
-        root: Element = answer.object
-        if root.tag != path(f"{action}Response"):
+        root = answer.object
+        if not isinstance(root, Element) or root.tag != path(f"{action}Response"):
             # A page of some proxy, in well-formed XML, would read as an empty list.
-            raise MalformedResponseError("not an answer of EC2", body=root.tag)
+            raise MalformedResponseError("not an answer of EC2", body=str(root)[:200])
         return root
 
     def pages(self, action: str, parameters: Mapping[str, str]) -> Iterator[Element]:
