@@ -425,7 +425,7 @@ async def test_the_cheapest_that_fits_is_of_the_images_processor(gateway, endpoi
 
 
 async def test_a_disk_is_bought_by_its_size(gateway, endpoint) -> None:
-    spec = replace(SPEC, size=Size(name="t3.micro", disk=30 << 30))
+    spec = replace(SPEC, size=Size(cpus=1, disk=30 << 30))
 
     await make(gateway, batch(1, spec=spec))
 
