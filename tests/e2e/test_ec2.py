@@ -67,7 +67,7 @@ WORK = {"size": {"name": "small"}, "network": {"open": ["8080/tcp"]}}
 def test_a_deployment_converges_is_repaired_and_goes(aws: Amazon) -> None:
     program, endpoint = aws.program, aws.endpoint
     program.repository.commit(site(aws) | nothing() | system(replicas=3, component=WORK))
-    program.start("--resync", "1s")
+    program.start()
     program.until_ready("box")
 
     assert endpoint.counted()["RunInstances"] == 1

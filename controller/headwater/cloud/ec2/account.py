@@ -36,6 +36,8 @@ class Ec2Account:
         self.ssh_port = _port(cloud)
         login = f"{self.ssh_port}/tcp"
         self.groups = Groups(installation, str(options.get("vpc", "")), login, clock)
+        self.ended = False
+        """Machines have been ended: what they used may be unused now."""
         self._clock = clock
         self._lock = threading.Lock()
         self._looked: float | None = None

@@ -34,7 +34,8 @@ class Groups:
         self._login = login
         self._clock = clock
         self._lock = threading.Lock()
-        self._looked = False
+        self._unknown = True
+        """There may be groups of an earlier process."""
         self._ids: dict[str, str] = {}
         self._busy: dict[str, float] = {}
         """Until when a group is left alone."""
@@ -51,10 +52,16 @@ class Groups:
             ]
 
     def forget(self) -> None:
-        """Somebody has removed one: look again."""
+        """Somebody has removed one."""
         with self._lock:
             self._ids.clear()
-            self._looked = False
+
+    def look(self, query: Query) -> None:
+        """Before anything can be unused that an earlier process has made; one call, once."""
+        with self._lock:
+            if self._unknown:
+                self._ids |= self._found(query, {f"tag:{INSTALLATION}": [self._installation]})
+                self._unknown = False
 
     def unused(self, nodes: Iterable[Node]) -> tuple[str, ...]:
         """Names of groups that none of these, which are all that there are, is in."""
@@ -88,7 +95,6 @@ class Groups:
     def _ensure(
         self, query: Query, name: str, deployment: str, rules: Callable[[str], Mapping[str, str]]
     ) -> str:
-        self._look(query)
         self._busy[name] = self._clock() + FRESH
         if name not in self._ids:
             id = self._make(query, name, deployment)
@@ -96,16 +102,13 @@ class Groups:
             self._ids[name] = id
         return self._ids[name]
 
-    def _look(self, query: Query) -> None:
-        """Groups of before: only those whose rules came with them are known."""
-        if self._looked:
-            return
-        wanted = filters({f"tag:{INSTALLATION}": [self._installation]})
-        for page in query.pages("DescribeSecurityGroups", wanted):
-            for item in items(page, "securityGroupInfo"):
-                if items(item, "ipPermissions"):
-                    self._ids[text(item, "groupName")] = text(item, "groupId")
-        self._looked = True
+    def _found(self, query: Query, wanted: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """Ids by name."""
+        return {
+            text(item, "groupName"): text(item, "groupId")
+            for page in query.pages("DescribeSecurityGroups", filters(wanted))
+            for item in items(page, "securityGroupInfo")
+        }
 
     def _make(self, query: Query, name: str, deployment: str) -> str:
         tags = {INSTALLATION: self._installation, DEPLOYMENT: deployment, "Name": name}
@@ -120,12 +123,8 @@ class Groups:
         except Exception as error:
             if code_of(error) != "InvalidGroup.Duplicate":
                 raise
-        [found] = [
-            text(item, "groupId")
-            for page in query.pages("DescribeSecurityGroups", filters({"group-name": [name]}))
-            for item in items(page, "securityGroupInfo")
-        ][:1] or [""]
-        return found
+        network = {"vpc-id": [self._vpc]} if self._vpc else {}
+        return self._found(query, {"group-name": [name], **network})[name]
 
     def _allow(self, query: Query, id: str, rules: Mapping[str, str]) -> None:
         try:

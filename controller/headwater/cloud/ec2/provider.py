@@ -57,6 +57,8 @@ class Ec2:
             account.saw(len(every) - len(nodes))
         else:
             nodes = [*self._present({f"tag:{INSTALLATION}": [account.installation]})]
+        if account.ended:
+            account.groups.look(self._query)
         return Seen(nodes, account.strangers, account.groups.unused(nodes))
 
     def create(self, orders: Sequence[CreateOrder]) -> Sequence[Node | Exception]:
@@ -73,6 +75,7 @@ class Ec2:
 
     def destroy(self, ids: Sequence[str]) -> Sequence[Exception | None]:
         """One answer per id; what is gone is ended."""
+        self._account.ended = True
         failed: dict[str, Exception] = {}
         for at in range(0, len(ids), MANY):
             part = ids[at : at + MANY]
