@@ -13,6 +13,7 @@ import pytest
 
 from fakes.ec2.account import IMAGE
 from fakes.ec2.endpoint import HTML, Ec2Endpoint, ec2_endpoint
+from fakes.ec2.limits import Limits
 from fakes.ec2.refusals import Refused, throttled
 from headwater.cloud import pace
 from headwater.cloud.ec2 import groups
@@ -183,6 +184,18 @@ async def test_half_a_list_is_none(gateway, endpoint) -> None:
     assert "RequestLimitExceeded" in listing.error
 
 
+async def test_many_kinds_of_machines_are_made_at_the_pace_that_ec2_allows(
+    gateway, endpoint
+) -> None:
+    endpoint.limits = Limits()
+    orders = [order(1, deployment=f"d{number}") for number in range(8)]
+
+    await make(gateway, batched(orders, {}))
+
+    assert endpoint.counted()["RunInstances"] == 8
+    assert not endpoint.refused
+
+
 # States.
 
 
@@ -244,7 +257,7 @@ async def test_another_process_repeats_a_batch_with_the_same_words(endpoint, tmp
         again = await make(after, batch(1, 2))
 
     assert [m.id for m in again] == [m.id for m in first]
-    assert not endpoint.refused
+    assert "IdempotentParameterMismatch" not in endpoint.refused
 
 
 async def test_a_token_with_other_arguments_finds_what_it_made(gateway, endpoint) -> None:
@@ -350,7 +363,21 @@ async def test_groups_of_an_earlier_process_are_used(endpoint, tmp_path) -> None
         async with opened(endpoint.cloud("aws"), tmp_path) as gateway:
             await make(gateway, batch(index))
 
-    assert endpoint.counted()["CreateSecurityGroup"] == 2
+    assert endpoint.counted()["AuthorizeSecurityGroupIngress"] == 2
+    assert endpoint.counted()["DescribeSecurityGroups"] == 1
+    assert len(endpoint.account.groups) == 2
+
+
+async def test_a_group_whose_rules_were_never_made_gets_them(gateway, endpoint) -> None:
+    refuse(endpoint, "AuthorizeSecurityGroupIngress", Refused("InternalError", "later", 500), 1)
+    assert isinstance(await refusal(gateway), Transient)
+
+    await make(gateway, batch(1))
+
+    rules = endpoint.counted()["AuthorizeSecurityGroupIngress"]
+    assert rules == 3
+    for group in endpoint.account._backend.describe_security_groups():
+        assert group.ingress_rules or group.name == "default"
 
 
 async def until_tidied(gateway: Gateway, endpoint: Ec2Endpoint, left: list[str]) -> None:

@@ -22,6 +22,8 @@ logger = logging.getLogger("headwater.cloud")
 
 READS_PER_SECOND, WRITES_PER_SECOND = 20.0, 2.0
 """For clouds that say nothing themselves: EC2's refill rate of RunInstances is 2 a second."""
+BATCHES_AT_ONCE = 5.0
+"""EC2's burst of RunInstances: it is the dearest call of all."""
 
 T = TypeVar("T")
 _WIDTH = 4
@@ -44,6 +46,8 @@ class Account:
         self._circuit = Circuit(f"cloud {cloud.name!r}")
         self._reads = _bucket(cloud, cloud.reads_per_second, READS_PER_SECOND)
         self._writes = _bucket(cloud, cloud.writes_per_second, WRITES_PER_SECOND)
+        rate = cloud.writes_per_second or WRITES_PER_SECOND
+        self._batches = Bucket(rate, burst=BATCHES_AT_ONCE)
         self._ends = Gathering(self._destroy)
         self._tidying: asyncio.Task[None] | None = None
 
@@ -97,9 +101,10 @@ class Account:
         self, orders: Sequence[CreateOrder], calls: int
     ) -> Sequence[Machine | Exception]:
         deadline = _WRITE_SECONDS + _WRITE_SECONDS_PER_ORDER * len(orders)
+        bucket = self._batches if self._can(Ability.BATCH) else self._writes
         try:
             made = await self._ask(
-                lambda provider: provider.create(orders), deadline, self._writes, calls
+                lambda provider: provider.create(orders), deadline, bucket, calls
             )
         except HeadwaterError as e:
             return [e] * len(orders)

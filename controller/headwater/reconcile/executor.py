@@ -13,7 +13,7 @@ from headwater.planning.planner import Plan
 from headwater.planning.records import Record, Run, WorkState
 from headwater.planning.seats import ALIVE
 from headwater.reconcile.exchange import Exchange
-from headwater.reconcile.hostkeys import believed
+from headwater.reconcile.hostkeys import believed, forget
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.ports import Clock, Clouds, Listener, Machines
@@ -145,6 +145,7 @@ class Executor:
             self.observer.terminated(machine)
             self.exchange.depart(machine.id)
             self.ledger.forget_machine(machine.id)
+            forget(self.ledger, machine.id)
         return Outcome(action, error)
 
     async def _attempt(self, call: Awaitable[None], what: str) -> HeadwaterError | None:

@@ -27,4 +27,12 @@ def believed(ledger: Ledger, machine: Machine) -> Believed:
 
 def keep(ledger: Ledger, machine: MachineId, key: str, *, proven: bool) -> None:
     """Durable when it returns: the machine uses the key after that. Raises Transient."""
-    ledger.set_note(f"{HOST_KEY}/{machine}", {"key": key, "proven": proven})
+    record = ledger.records.get(machine)
+    if record is not None:
+        told = {"key": key, "proven": proven, "deployment": record.key.deployment}
+        ledger.set_note(f"{HOST_KEY}/{machine}", told)
+
+
+def forget(ledger: Ledger, machine: MachineId) -> None:
+    """It was ended. One that is only missing may come back, and is known by its key then."""
+    ledger.set_note(f"{HOST_KEY}/{machine}", None)

@@ -117,8 +117,7 @@ class Ledger:
 
     def forget_machine(self, machine: MachineId) -> None:
         """The record goes last: as long as it is there, the rest is found and forgotten."""
-        for kind in (FRESH, HOST_KEY):
-            self.set_note(f"{kind}/{machine}", None)
+        self.set_note(f"{FRESH}/{machine}", None)
         if machine in self.values:
             self._store.save(f"values/{machine}", None)
             del self.values[machine]
@@ -230,6 +229,9 @@ class Ledger:
         """The run goes last, as a machine's record does."""
         for kind in (INTENTS, ENDED):
             self.set_note(f"{kind}/{deployment}", None)
+        for key, note in list(self.notes(f"{HOST_KEY}/")):
+            if isinstance(note, dict) and note.get("deployment") == deployment:
+                self.set_note(key, None)
         if deployment in self._incarnations:
             self._store.save(f"incarnations/{deployment}", None)
             del self._incarnations[deployment]

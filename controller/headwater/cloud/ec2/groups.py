@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from xml.etree.ElementTree import Element
 
 from libcloud.compute.base import Node
 
@@ -52,16 +53,15 @@ class Groups:
             ]
 
     def forget(self) -> None:
-        """Somebody has removed one."""
+        """Somebody has removed one: look again."""
         with self._lock:
             self._ids.clear()
+            self._unknown = True
 
     def look(self, query: Query) -> None:
         """Before anything can be unused that an earlier process has made; one call, once."""
         with self._lock:
-            if self._unknown:
-                self._ids |= self._found(query, {f"tag:{INSTALLATION}": [self._installation]})
-                self._unknown = False
+            self._look(query)
 
     def unused(self, nodes: Iterable[Node]) -> tuple[str, ...]:
         """Names of groups that none of these, which are all that there are, is in."""
@@ -96,21 +96,19 @@ class Groups:
         self, query: Query, name: str, deployment: str, rules: Callable[[str], Mapping[str, str]]
     ) -> str:
         self._busy[name] = self._clock() + FRESH
-        if name not in self._ids:
-            id = self._make(query, name, deployment)
+        if name not in self._ids and not self._is_made(query, name, deployment, rules):
+            # Of somebody who died before its rules were made.
+            network = {"vpc-id": [self._vpc]} if self._vpc else {}
+            [found] = self._found(query, {"group-name": [name], **network})
+            id = text(found, "groupId")
             self._allow(query, id, rules(id))
             self._ids[name] = id
         return self._ids[name]
 
-    def _found(self, query: Query, wanted: Mapping[str, Sequence[str]]) -> dict[str, str]:
-        """Ids by name."""
-        return {
-            text(item, "groupName"): text(item, "groupId")
-            for page in query.pages("DescribeSecurityGroups", filters(wanted))
-            for item in items(page, "securityGroupInfo")
-        }
-
-    def _make(self, query: Query, name: str, deployment: str) -> str:
+    def _is_made(
+        self, query: Query, name: str, deployment: str, rules: Callable[[str], Mapping[str, str]]
+    ) -> bool:
+        """Made now, or made whole before."""
         tags = {INSTALLATION: self._installation, DEPLOYMENT: deployment, "Name": name}
         said = {
             "GroupName": name,
@@ -119,12 +117,27 @@ class Groups:
             **tag_specification("security-group", tags),
         }
         try:
-            return text(query.ask("CreateSecurityGroup", said), "groupId")
+            id = text(query.ask("CreateSecurityGroup", said), "groupId")
         except Exception as error:
             if code_of(error) != "InvalidGroup.Duplicate":
                 raise
-        network = {"vpc-id": [self._vpc]} if self._vpc else {}
-        return self._found(query, {"group-name": [name], **network})[name]
+            self._look(query)
+            return name in self._ids
+        self._allow(query, id, rules(id))
+        self._ids[name] = id
+        return True
+
+    def _look(self, query: Query) -> None:
+        """Groups of an earlier process; their rules come in one call, all or none."""
+        if self._unknown:
+            for item in self._found(query, {f"tag:{INSTALLATION}": [self._installation]}):
+                if items(item, "ipPermissions"):
+                    self._ids[text(item, "groupName")] = text(item, "groupId")
+            self._unknown = False
+
+    def _found(self, query: Query, wanted: Mapping[str, Sequence[str]]) -> list[Element]:
+        pages = query.pages("DescribeSecurityGroups", filters(wanted))
+        return [item for page in pages for item in items(page, "securityGroupInfo")]
 
     def _allow(self, query: Query, id: str, rules: Mapping[str, str]) -> None:
         try:
