@@ -1,6 +1,6 @@
 """Manifests and agent messages under coverage-guided fuzzing, for as long as one likes.
 
-pip install atheris
+pip install -e ".[fuzz]"
 python tests/faults/fuzz_atheris.py manifests -max_total_time=3600 corpus/
 python tests/faults/fuzz_atheris.py messages -max_total_time=3600 corpus/
 
@@ -15,7 +15,7 @@ from pathlib import Path
 try:
     import atheris  # type: ignore[import-untyped]  # an extra: it brings libFuzzer along
 except ImportError:
-    sys.exit("atheris is not installed: pip install atheris")
+    sys.exit("atheris is not installed: pip install -e ".[fuzz]"")
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 

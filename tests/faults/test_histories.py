@@ -22,8 +22,9 @@ from faults.world import World
 
 HISTORIES = int(os.environ.get("HEADWATER_HISTORIES", "2000"))
 SEED = int(os.environ.get("HEADWATER_HISTORIES_SEED", "0"))
+STEPS = int(os.environ.get("HEADWATER_HISTORIES_STEPS", "14"))
+"""At most, of one history. Longer ones find more, and take longer."""
 SHARDS = 16
-STEPS = 24
 
 names = st.sampled_from(NAMES)
 numbers = st.integers(0, 30)

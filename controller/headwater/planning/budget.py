@@ -37,11 +37,16 @@ class Budget:
             self.short += 1
         return self.may_break and (absent or self.take_away())
 
-    def take_extra(self) -> bool:
-        if self.extra > 0:
-            self.extra -= 1
+    def take_extra(self, *, doubled: bool) -> bool:
+        """Make a machine beside the one that serves. `doubled`: there are two already.
+
+        (Without a journal nobody knows which of its machines serves: all of them stay until a new
+        one does.)
+        """
+        if doubled:
             return True
-        return False
+        self.extra -= 1
+        return self.extra >= 0
 
 
 def budget(
@@ -55,10 +60,10 @@ def budget(
     surge = portion(update.max_surge, total)
     unavailable = portion(update.max_unavailable, total)
     absent = sum(not seat.available for seat in node)
-    extra = sum(max(0, seat.alive + (seat.spec.key in limbo) - 1) for seat in node)
+    doubled = sum(seat.alive + (seat.spec.key in limbo) > 1 for seat in node)
     return Budget(
         away=max(unavailable, 1) - absent,
-        extra=surge - extra,
+        extra=surge - doubled,
         may_break=unavailable > 0 or surge == 0,
     )
 

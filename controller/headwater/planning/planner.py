@@ -7,7 +7,15 @@ from datetime import timedelta
 from headwater.planning.actions import Action, Contextualise, Create, Terminate
 from headwater.planning.budget import Budget, budget
 from headwater.planning.records import WorkState
-from headwater.planning.seats import ADOPTED, MACHINE_CHANGED, Seat, seats, staleness
+from headwater.planning.seats import (
+    ADOPTED,
+    MACHINE_CHANGED,
+    Seat,
+    has_succeeded,
+    may_serve,
+    seats,
+    staleness,
+)
 from headwater.planning.situation import Situation
 from headwater.topology.digests import digest
 from headwater.topology.keys import InstanceKey
@@ -116,17 +124,20 @@ def _settle(
 
 def _surplus(key: InstanceKey, seat: Seat, situation: Situation) -> Iterator[Action]:
     """One machine is enough for an instance, once it is known to serve where another one may."""
+    records = situation.records
     if seat.succeeded:
         for machine in seat.outdated:
             yield Terminate(machine, f"replaced by incarnation {_incarnation(seat.current)}")
     else:
+        known = bool(seat.outdated) and has_succeeded(seat.outdated[0], records)
         for machine in seat.outdated[1:]:
-            yield Terminate(machine, f"incarnation {_incarnation(seat.outdated[0])} is enough")
+            if known or not may_serve(machine, records):
+                yield Terminate(machine, f"incarnation {_incarnation(seat.outdated[0])} is enough")
     for machine in seat.spare:
-        record = situation.records.get(machine.id)
-        if record is not None and record.serves and not seat.succeeded:
-            continue
-        yield Terminate(machine, f"incarnation {_incarnation(seat.current)} plays {key.instance}")
+        if seat.succeeded or not may_serve(machine, records):
+            yield Terminate(
+                machine, f"incarnation {_incarnation(seat.current)} plays {key.instance}"
+            )
 
 
 def _wait_for(key: InstanceKey, seat: Seat, situation: Situation) -> str:
@@ -208,7 +219,7 @@ def _change(seat: Seat, reason: str, situation: Situation, left: Budget) -> Iter
     if seat.current is not None:
         if left.take_away():
             yield _contextualise(seat, reason)
-    elif seat.may_serve and left.take_extra():
+    elif seat.may_serve and left.take_extra(doubled=seat.alive > 1):
         yield _create(seat, situation, f"replace: {reason}", replaces=True)
     elif not seat.may_serve or left.take_break(absent=not seat.available):
         yield Terminate(seat.outdated[0], f"replace: {reason}")

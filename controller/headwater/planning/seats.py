@@ -89,9 +89,9 @@ def _seat(spec: InstanceSpec, machines: Iterable[Machine], situation: Situation)
         dead=tuple(sorted(_in(DEAD, machines), key=lambda machine: machine.id)),
         leaving=tuple(_in({MachineState.STOPPING}, machines)),
         outdated_serves=any(
-            _succeeded(machine, records, adopted=current is None) for machine in outdated
+            has_succeeded(machine, records, adopted=current is None) for machine in outdated
         ),
-        may_serve=any(_serves(machine, records) for machine in outdated),
+        may_serve=any(may_serve(machine, records) for machine in outdated),
     )
 
 
@@ -99,7 +99,9 @@ def _in(states: Iterable[MachineState], machines: Iterable[Machine]) -> list[Mac
     return [machine for machine in machines if machine.state in states]
 
 
-def _succeeded(machine: Machine, records: Mapping[MachineId, Record], *, adopted: bool) -> bool:
+def has_succeeded(
+    machine: Machine, records: Mapping[MachineId, Record], *, adopted: bool = False
+) -> bool:
     """`adopted`: one of before the ledger counts too."""
     record = records.get(machine.id)
     done = record is not None and record.state is WorkState.SUCCEEDED
@@ -117,14 +119,15 @@ def _usefulness(machine: Machine, records: Mapping[MachineId, Record]) -> tuple[
     An older one may be on its way out already.
     """
     return (
-        not _serves(machine, records),
+        not may_serve(machine, records),
         _is_adopted(machine, records),
         -machine.tags.incarnation,
         *_age(machine),
     )
 
 
-def _serves(machine: Machine, records: Mapping[MachineId, Record]) -> bool:
+def may_serve(machine: Machine, records: Mapping[MachineId, Record]) -> bool:
+    """Its work is done, or was; or it is older than the ledger, and nobody knows."""
     record = records.get(machine.id)
     return record is not None and record.serves
 
@@ -133,7 +136,7 @@ def _preference(machine: Machine, spec: InstanceSpec, situation: Situation) -> t
     """The oldest healthy one is kept (semantics.md 1), if it can be one that needs no re-run."""
     record = situation.records.get(machine.id)
     return (
-        not _serves(machine, situation.records),
+        not may_serve(machine, situation.records),
         _is_adopted(machine, situation.records),
         record is not None and bool(staleness(record, spec, situation)),
         machine.state is not MachineState.RUNNING,
