@@ -15,7 +15,7 @@ from pathlib import Path
 try:
     import atheris  # type: ignore[import-untyped]  # an extra: it brings libFuzzer along
 except ImportError:
-    sys.exit("atheris is not installed: pip install -e ".[fuzz]"")
+    sys.exit("atheris is not installed: pip install -e '.[fuzz]'")
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
