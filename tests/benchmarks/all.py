@@ -12,6 +12,7 @@ COMMANDS = (
     ("cluster.py",),
     ("memory.py",),
     ("memory.py", "--level", "sandbox"),
+    ("ec2.py",),
 )
 
 

@@ -76,9 +76,9 @@ def opener(cloud: ResolvedCloud, installation: str, directory: Path) -> Opener:
 
 
 def _is_ec2(constructor: Any) -> bool:
-    """By its kind and not by its name: Eucalyptus and Outscale speak the same."""
+    """By its kind and not by the name that the manifest gives it; loads nothing."""
     kinds = getattr(constructor, "__mro__", ())
-    return any(kind.__name__ == "BaseEC2NodeDriver" for kind in kinds)
+    return any(kind.__name__ == "EC2NodeDriver" for kind in kinds)
 
 
 def _arguments(

@@ -171,19 +171,11 @@ class Ledger:
 
     def begun(self, deployment: str) -> Mapping[InstanceKey, tuple[str, Batch]]:
         """Calls without an answer, with the digest of the machines that they make."""
-        begun: dict[InstanceKey, tuple[str, Batch]] = {}
-        for name, intent in self._intents(deployment).items():
-            if members := read(intent.get("members", "")):
-                safety = intent["safety"].split()
-                batch = Batch(
-                    token=intent["batch"],
-                    members=members,
-                    revision=intent["revision"],
-                    protect="protect" in safety,
-                    orphan="orphan" in safety,
-                )
-                begun[_instance(deployment, name)] = intent["machine"], batch
-        return begun
+        return {
+            _instance(deployment, name): (intent["machine"], batch)
+            for name, intent in self._intents(deployment).items()
+            if (batch := _batch(intent))
+        }
 
     def settle(self, deployment: str, keys: Iterable[InstanceKey]) -> None:
         """These orders have their answer: made, or refused for certain."""
@@ -264,6 +256,21 @@ class Ledger:
             del self._documents[key]
         else:
             self._documents[key] = document
+
+
+def _batch(intent: Mapping[str, str]) -> Batch | None:
+    """What `_call` wrote."""
+    members = read(intent.get("members", ""))
+    if not members or not {"batch", "revision", "safety", "machine"} <= intent.keys():
+        return None
+    safety = intent["safety"].split()
+    return Batch(
+        token=intent["batch"],
+        members=members,
+        revision=intent["revision"],
+        protect="protect" in safety,
+        orphan="orphan" in safety,
+    )
 
 
 def _call(order: CreateOrder) -> dict[str, str]:
