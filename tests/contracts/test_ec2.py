@@ -184,15 +184,17 @@ async def test_half_a_list_is_none(gateway, endpoint) -> None:
     assert "RequestLimitExceeded" in listing.error
 
 
-async def test_many_kinds_of_machines_are_made_at_the_pace_that_ec2_allows(
+async def test_each_kind_of_machine_is_one_call_and_groups_are_made_before(
     gateway, endpoint
 ) -> None:
     endpoint.limits = Limits()
-    orders = [order(1, deployment=f"d{number}") for number in range(8)]
+    orders = [order(index, deployment=f"d{n}") for n in range(3) for index in (1, 2)]
 
     await make(gateway, batched(orders, {}))
 
-    assert endpoint.counted()["RunInstances"] == 8
+    asked = [call.action for call in endpoint.calls]
+    assert asked.count("RunInstances") == 3
+    assert asked.count("CreateSecurityGroup") == 6
     assert not endpoint.refused
 
 
@@ -441,7 +443,7 @@ async def test_a_size_that_nothing_fits_is_refused(gateway, endpoint) -> None:
     error = await refusal(gateway, replace(SPEC, size=Size(cpus=100_000)))
 
     assert isinstance(error, Stalled)
-    assert "RunInstances" not in endpoint.counted()
+    assert endpoint.counted() == {"DescribeImages": 1}
 
 
 async def test_the_cheapest_that_fits_is_of_the_images_processor(gateway, endpoint) -> None:
@@ -536,6 +538,18 @@ async def test_an_end_that_is_refused_is_refused_to_everybody_who_asked(gateway,
     answers = await asyncio.gather(*ends, return_exceptions=True)
 
     assert [type(answer) for answer in answers] == [Stalled, Stalled]
+
+
+async def test_one_machine_that_is_protected_keeps_no_other_one(gateway, endpoint) -> None:
+    made = await make(gateway, batch(1, 2, 3))
+    words = f"The instance '{made[1].id.id}' may not be terminated."
+    refuse(endpoint, "TerminateInstances", Refused("OperationNotPermitted", words), 1)
+
+    ends = [gateway.terminate(machine) for machine in made]
+    answers = await asyncio.gather(*ends, return_exceptions=True)
+
+    assert [type(answer) for answer in answers] == [type(None), Stalled, type(None)]
+    assert [i.id for i in endpoint.account.present] == [made[1].id.id]
 
 
 async def test_ids_that_ec2_does_not_know_end_nobody_elses_end(gateway, endpoint) -> None:

@@ -22,8 +22,8 @@ logger = logging.getLogger("headwater.cloud")
 
 READS_PER_SECOND, WRITES_PER_SECOND = 20.0, 2.0
 """For clouds that say nothing themselves: EC2's refill rate of RunInstances is 2 a second."""
-BATCHES_AT_ONCE = 5.0
-"""EC2's burst of RunInstances: it is the dearest call of all."""
+BATCHES_AT_ONCE = 4.0
+"""One less than EC2's burst of RunInstances, the dearest call of all."""
 
 T = TypeVar("T")
 _WIDTH = 4
@@ -101,8 +101,11 @@ class Account:
         self, orders: Sequence[CreateOrder], calls: int
     ) -> Sequence[Machine | Exception]:
         deadline = _WRITE_SECONDS + _WRITE_SECONDS_PER_ORDER * len(orders)
-        bucket = self._batches if self._can(Ability.BATCH) else self._writes
+        batches = self._can(Ability.BATCH)
+        bucket = self._batches if batches else self._writes
         try:
+            if batches:
+                await self._ask(lambda p: p.prepare(orders), deadline, self._writes)
             made = await self._ask(
                 lambda provider: provider.create(orders), deadline, bucket, calls
             )

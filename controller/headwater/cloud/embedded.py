@@ -43,6 +43,9 @@ class Embedded:
     def list(self) -> Seen:
         return Seen(self._driver.list_nodes())
 
+    def prepare(self, orders: Sequence[CreateOrder]) -> None:
+        """Machines need nothing else."""
+
     def create(self, orders: Sequence[CreateOrder]) -> Sequence[Node | Exception]:
         return self._driver.ex_create_nodes(
             [

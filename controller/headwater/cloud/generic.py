@@ -47,6 +47,9 @@ class Generic:
     def list(self) -> Seen:
         return Seen(list(self._driver.list_nodes()))
 
+    def prepare(self, orders: Sequence[CreateOrder]) -> None:
+        """Machines need nothing else."""
+
     def create(self, orders: Sequence[CreateOrder]) -> Sequence[Node | Exception]:
         self.capabilities()
         known = () if "ex_clienttoken" in self._accepts else self.list().nodes

@@ -30,6 +30,12 @@ class Provider(Protocol):
     def list(self) -> Seen:
         """Every machine of the account; those that are not ours may be counted only."""
 
+    def prepare(self, orders: Sequence[CreateOrder]) -> None:
+        """Make what a batch needs besides machines, before its creation is given a place in line.
+
+        Raises for what cannot be created at all.
+        """
+
     def create(self, orders: Sequence[CreateOrder]) -> Sequence[Node | Exception]:
         """One answer per order, in order. Orders of one batch come together, and are one call.
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from headwater.cloud.ec2.groups import Groups
 from headwater.cloud.hostkeys import HostKeys
@@ -16,6 +17,15 @@ DEFAULTS = {"signature_version": "4", "timeout": 30}
 STRANGERS_EVERY = 900.0
 """Seconds between two looks at the whole account; those between see our own machines only."""
 _SSH = 22
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What does not change of it: an id stands for one image for ever."""
+
+    architecture: str
+    root: str
+    """The device that the system's disk is."""
 
 
 class Ec2Account:
@@ -36,6 +46,7 @@ class Ec2Account:
         self.ssh_port = _port(cloud)
         login = f"{self.ssh_port}/tcp"
         self.groups = Groups(installation, str(options.get("vpc", "")), login, clock)
+        self.images: dict[str, Image] = {}
         self.ended = False
         """Machines have been ended: what they used may be unused now."""
         self._clock = clock

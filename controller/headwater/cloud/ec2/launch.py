@@ -2,11 +2,12 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from xml.etree.ElementTree import Element
 
 from libcloud.compute.base import NodeDriver, NodeSize
 
+from headwater.cloud.ec2.account import Ec2Account, Image
 from headwater.cloud.ec2.query import (
     Query,
     code_of,
@@ -15,7 +16,6 @@ from headwater.cloud.ec2.query import (
     tag_specification,
     text,
 )
-from headwater.cloud.hostkeys import HostKeys
 from headwater.cloud.sizes import GIBIBYTE, choose_size
 from headwater.cloud.tags import to_batch_metadata
 from headwater.cloud.userdata import cloud_config
@@ -27,28 +27,19 @@ _ARM = ("Graviton", "AWS ")
 _X86 = "x86_64"
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
-    architecture: str
-    root: str
-    """The device that the system's disk is."""
-
-
 class Launches:
     """Parameters by which the same order says the same, every time: a token insists on that."""
 
-    def __init__(self, driver: NodeDriver, cloud: str, keys: HostKeys, subnet: str) -> None:
+    def __init__(self, driver: NodeDriver, account: Ec2Account) -> None:
         self._driver = driver
-        self._cloud = cloud
-        self._keys = keys
-        self._subnet = subnet
-        self._images: dict[str, Image] = {}
+        self._cloud = account.cloud
+        self._keys = account.keys
+        self._subnet = account.subnet
+        self._images = account.images
         self._sizes: Sequence[NodeSize] = ()
 
-    def parameters(
-        self, query: Query, order: CreateOrder, batch: Batch, groups: Sequence[str]
-    ) -> dict[str, str]:
-        """Raises Stalled for what the manifest asks and EC2 does not have."""
+    def parameters(self, query: Query, order: CreateOrder, batch: Batch) -> dict[str, str]:
+        """All but the network's. Raises Stalled for what the manifest asks and EC2 has not."""
         data = cloud_config(order.spec.login_user, order.authorized_key, self._keys.of(batch.token))
         tags = {"Name": _name(order, batch), **to_batch_metadata(order.tags, batch)}
         return {
@@ -60,10 +51,9 @@ class Launches:
             "UserData": base64.b64encode(data.encode()).decode(),
             **tag_specification("instance", tags),
             **self._disk(query, order.spec),
-            **self._network(order.spec, groups),
         }
 
-    def _network(self, spec: MachineSpec, groups: Sequence[str]) -> Mapping[str, str]:
+    def network(self, spec: MachineSpec, groups: Sequence[str]) -> Mapping[str, str]:
         if spec.public and not self._subnet:  # the default network gives public addresses
             return numbered("SecurityGroupId", groups)
         card = "NetworkInterface.1"
@@ -98,7 +88,9 @@ class Launches:
             try:
                 answer = query.ask("DescribeImages", {"ImageId.1": spec.image_id})
             except Exception as error:
-                raise explained(error, spec) from error
+                if stalled := explained(error, spec):
+                    raise stalled from error
+                raise
             found = items(answer, "imagesSet")
             if not found:
                 raise _no_image(spec, "it is not listed")
@@ -106,8 +98,8 @@ class Launches:
         return self._images[spec.image_id]
 
 
-def explained(error: Exception, spec: MachineSpec) -> Exception:
-    """The same, or Stalled with the manifest's field where that is what is wrong."""
+def explained(error: Exception, spec: MachineSpec) -> Stalled | None:
+    """What is wrong with which field of the manifest; None where it is something else."""
     code = code_of(error)
     if code.startswith("InvalidAMIID"):
         return _no_image(spec, str(error))
@@ -117,7 +109,7 @@ def explained(error: Exception, spec: MachineSpec) -> Exception:
             f"cloud {spec.cloud!r} has no size {spec.size.name or 'that it offered'!r} for this"
             f" image (spec.size of the component, spec.sizes of the Cloud): {error}"
         )
-    return error
+    return None
 
 
 def _no_image(spec: MachineSpec, said: str) -> Stalled:

@@ -24,6 +24,9 @@ MANY = 500
 ABILITIES = frozenset(
     {Ability.TAGS, Ability.TOKENS, Ability.USER_DATA, Ability.BATCH, Ability.PORTS}
 )
+_GONE = "InvalidInstanceID"
+_NAMING = (_GONE, "OperationNotPermitted")
+"""Refusals that are about some of the machines, and say which."""
 _WORDS = re.compile(r"[A-Za-z0-9-]+")
 
 
@@ -35,7 +38,7 @@ class Ec2:
         self._account = account
         self._query = Query(driver)
         self._instances = Instances(driver, account.keys, account.installation, account.ssh_port)
-        self._launches = Launches(driver, account.cloud, account.keys, account.subnet)
+        self._launches = Launches(driver, account)
 
     def capabilities(self) -> Capabilities:
         """Known without a call."""
@@ -61,6 +64,9 @@ class Ec2:
             account.groups.look(self._query)
         return Seen(nodes, account.strangers, account.groups.unused(nodes))
 
+    def prepare(self, orders: Sequence[CreateOrder]) -> None:
+        self._said(orders[0], _batch(orders[0]))
+
     def create(self, orders: Sequence[CreateOrder]) -> Sequence[Node | Exception]:
         calls: dict[str, list[CreateOrder]] = {}
         for order in orders:
@@ -78,11 +84,7 @@ class Ec2:
         self._account.ended = True
         failed: dict[str, Exception] = {}
         for at in range(0, len(ids), MANY):
-            part = ids[at : at + MANY]
-            try:
-                self._terminate(part)
-            except Exception as error:  # noqa: BLE001  # as above
-                failed |= dict.fromkeys(part, error)
+            failed |= self._terminate(ids[at : at + MANY])
         return [failed.get(id) for id in ids]
 
     def remove(self, unused: Sequence[str]) -> None:
@@ -118,35 +120,40 @@ class Ec2:
             if code_of(error) == "InvalidGroup.NotFound":
                 self._account.groups.forget()
                 return self._launch(order, batch)
-            raise explained(error, order.spec) from error
+            if stalled := explained(error, order.spec):
+                raise stalled from error
+            raise
 
     def _launch(self, order: CreateOrder, batch: Batch) -> Sequence[Node]:
-        key, spec = order.tags.key, order.spec
-        groups = self._account.groups.of(self._query, key.deployment, spec.open)
-        said = self._launches.parameters(self._query, order, batch, groups)
-        answer = self._query.ask("RunInstances", said)
+        answer = self._query.ask("RunInstances", self._said(order, batch))
         return tuple(self._instances.of_reservation(answer))
+
+    def _said(self, order: CreateOrder, batch: Batch) -> Mapping[str, str]:
+        said = self._launches.parameters(self._query, order, batch)
+        deployment, spec = order.tags.key.deployment, order.spec
+        groups = self._account.groups.of(self._query, deployment, spec.open)
+        return {**said, **self._launches.network(spec, groups)}
 
     def _present_with(self, token: str) -> Sequence[Node]:
         pages = self._query.pages("DescribeInstances", filters({"client-token": [token]}))
         return [node for page in pages for node in self._instances.of_listing(page)]
 
-    def _terminate(self, ids: Sequence[str]) -> None:
-        """A single unknown id has EC2 refuse all of them, and name it."""
-        left = [*ids]
+    def _terminate(self, ids: Sequence[str]) -> dict[str, Exception]:
+        """What failed. A single id that cannot be has EC2 refuse all of them, and name it."""
+        left, failed = [*ids], dict[str, Exception]()
         while left:
             try:
                 self._query.ask("TerminateInstances", numbered("InstanceId", left))
-            except Exception as error:
-                if not code_of(error).startswith("InvalidInstanceID"):
-                    raise
-                named = set(_WORDS.findall(str(error)))
-                rest = [id for id in left if id not in named]
-                if len(rest) == len(left):
-                    raise
-                left = rest
+            except Exception as error:  # noqa: BLE001  # translated by the account, as a value
+                code = code_of(error)
+                named = set(_WORDS.findall(str(error))) if code.startswith(_NAMING) else set()
+                named = named.intersection(left) or set(left)
+                if not code.startswith(_GONE):
+                    failed |= dict.fromkeys(named, error)
+                left = [id for id in left if id not in named]
             else:
-                return
+                break
+        return failed
 
 
 def _batch(order: CreateOrder) -> Batch:
