@@ -1,5 +1,6 @@
 """Whole deployments on EC2: the real program, real machines, and moto behind a socket."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +15,6 @@ from fakes.ec2.account import IMAGE, REGION
 from fakes.ec2.endpoint import KEY, SECRET, Ec2Endpoint, ec2_endpoint
 from harness.guest import KEY as HOST_KEY
 from harness.guests import Guests, guests
-
-pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 
 
 @dataclass
@@ -33,6 +32,7 @@ def amazon(folder: Path) -> Iterator[Amazon]:
         started_on(folder, "") as program,
     ):
         endpoint.account.guest = machines.hook()
+        endpoint.account.timing.boot = 1.0
         secrets = program.state / "secrets"
         secrets.mkdir(parents=True)
         (secrets / "aws.toml").write_text(f'key = "{KEY}"\nsecret = "{SECRET}"\n')
@@ -72,11 +72,11 @@ def test_a_deployment_converges_is_repaired_and_goes(aws: Amazon) -> None:
 
     assert endpoint.counted()["RunInstances"] == 1
     assert {i._state.name for i in endpoint.account.present} == {"running"}
-    one_time = {_given(aws, i.id) for i in endpoint.account.present}
-    now = {_key(aws, i.id) for i in endpoint.account.present}
-    assert len(one_time) == 1
-    assert len(now) == 3
-    assert not one_time & now
+    given = {_given(aws, i.id) for i in endpoint.account.present}
+    own = {_key(aws, i.id) for i in endpoint.account.present}
+    assert len(given) == 1
+    assert len(own) == 3
+    assert not given & own
 
     lost = program.instances("box")["one.2"].machine
     aws.machines.stop(lost)
@@ -115,7 +115,9 @@ def test_a_controller_that_was_killed_knows_its_machines_by_their_own_keys(aws: 
 
 
 def _given(aws: Amazon, id: str) -> str:
-    return (aws.machines.root(id) / "user-data").read_text()
+    said = json.loads((aws.machines.root(id) / "user-data").read_text().split("\n", 1)[1])
+    key: str = said["ssh_keys"]["ed25519_private"]
+    return key
 
 
 def _key(aws: Amazon, id: str) -> str:

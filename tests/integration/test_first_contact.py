@@ -90,6 +90,7 @@ async def test_the_one_time_key_is_worth_nothing_afterwards(
         told = (await first.next(HostKeyTold, 2)).key
     machines.stop("m-1")
     (machines.root("m-1") / KEY).write_text(GIVEN.private)
+    (machines.root("m-1") / f"{KEY}.pub").write_text(GIVEN.public)
     machines.boot("m-1")
 
     async with running(tmp_path / "keys", second) as lines:
