@@ -3,6 +3,10 @@
 import os
 import re
 
+TYPE_CHECKING = False  # the real one lives in `typing`, which is slow to import
+if TYPE_CHECKING:
+    from headwater_agent.masking import Masks
+
 LIMIT = 4 * 1024 * 1024
 """Bytes kept of one context's output."""
 MARK = b"\n... output truncated after 4 MiB ...\n"
@@ -16,6 +20,20 @@ class Log:
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._tail = b""
+        self._open = b""
+        """The end of what was printed, where a secret may have begun."""
+
+    def print(self, content: bytes, masks: "Masks | None") -> None:
+        """The same, without what the masks hide; a secret may come in pieces."""
+        if masks is not None:
+            content, self._open = masks.split(self._open + content)
+        self.append(content)
+
+    def finish(self, masks: "Masks | None") -> None:
+        """Nothing follows for now."""
+        if masks is not None:
+            content, self._open = masks.rest(self._open), b""
+            self.append(content)
 
     def append(self, content: bytes) -> None:
         """Past the limit only remembers the tail. A full disk costs output, never the step."""
@@ -44,7 +62,7 @@ def read(path: str, offset: int, size: int) -> bytes:
         with open(path, "rb") as file:
             file.seek(offset)
             return file.read(size)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return b""
 
 

@@ -7,7 +7,7 @@ STANDARD_ERROR = 2
 
 def start_time(pid: int) -> str:
     """When the process began, in ticks since boot; empty when there is none that lives."""
-    fields = _stat(pid)
+    fields = fields_of(pid)
     return fields[19] if fields and fields[0] not in "ZX" else ""
 
 
@@ -20,7 +20,7 @@ def session_members(session: int) -> "list[int]":
     """The living processes of a session, whatever process groups they made for themselves."""
     members = []
     for name in os.listdir("/proc"):
-        fields = _stat(int(name)) if name.isdigit() else None
+        fields = fields_of(int(name)) if name.isdigit() else None
         if fields and fields[3] == str(session) and fields[0] not in "ZX":
             members.append(int(name))
     return members
@@ -44,8 +44,11 @@ def close_all_but(*kept: int) -> None:
                 pass  # the listing's own
 
 
-def _stat(pid: int) -> "list[str] | None":
-    """The fields of /proc/PID/stat from the third (state) on: the second may hold anything."""
+def fields_of(pid: int) -> "list[str] | None":
+    """The fields of /proc/PID/stat from the third (state) on: the second may hold anything.
+
+    None where there is no such process.
+    """
     try:
         with open("/proc/%d/stat" % pid, "rb") as file:
             return file.read().decode("latin-1").rpartition(")")[2].split()

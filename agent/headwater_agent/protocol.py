@@ -53,14 +53,14 @@ def _parse(line: bytes) -> "dict[str, object]":
 
 
 def content_of(message: "dict[str, object]") -> bytes:
-    """The bytes of an `output` message. Raises ProtocolError."""
+    """The bytes of an `output` or `report` message. Raises ProtocolError."""
     content = message.get("content")
     try:
         if isinstance(content, str):
             return binascii.a2b_base64(content.encode("ascii"))
     except ValueError:
         pass  # told below
-    raise ProtocolError("output without content")
+    raise ProtocolError("%s without content" % message.get("kind"))
 
 
 # From the controller.
@@ -91,18 +91,55 @@ def step(name: str, origin: str, script: str, packages: "list[str]") -> "dict[st
     return {"name": name, "origin": origin, "script": script, "packages": packages}
 
 
+def task(
+    *,
+    id: str,  # as above
+    steps: "list[dict[str, object]]",
+    environment: "list[list[str]]",
+    timeout: float,
+    collects: bool,
+    have: int,
+    have_report: int,
+) -> "dict[str, object]":
+    """Run this task, once; stream its output and its report from these bytes on, and its end."""
+    return {
+        "kind": "task",
+        "id": id,
+        "steps": steps,
+        "environment": environment,
+        "timeout": timeout,
+        "collects": collects,
+        "have": have,
+        "have_report": have_report,
+    }
+
+
+def heard(task: str) -> "dict[str, object]":
+    """The end of this task is known: what was kept for it may go."""
+    return {"kind": "heard", "task": task}
+
+
 def hosts(lines: "list[str]") -> "dict[str, object]":
     """The deployment's hosts file."""
     return {"kind": "hosts", "lines": lines}
 
 
 def stop(reason: str) -> "dict[str, object]":
-    """Stop what runs; the context ends as aborted."""
+    """Stop what runs, but no task that collects; the context ends as aborted."""
     return {"kind": "stop", "reason": reason}
 
 
-def reply(id: int, code: int, value: str, error: str) -> "dict[str, object]":  # as above
-    return {"kind": "reply", "id": id, "code": code, "value": value, "error": error}
+def reply(
+    id: int,  # as above
+    code: int,
+    value: str,
+    error: str,
+    secret: bool = False,
+) -> "dict[str, object]":
+    """`secret`: what was got, or was set, is to be hidden in all that the machine keeps of us."""
+    message: "dict[str, object]" = {"kind": "reply", "id": id, "code": code}
+    message.update(value=value, error=error, secret=secret)
+    return message
 
 
 # From the agent.
@@ -117,8 +154,13 @@ def started(context: str, position: int, step: str) -> "dict[str, object]":
 
 
 def output(context: str, offset: int, content: bytes) -> "dict[str, object]":
-    encoded = binascii.b2a_base64(content, newline=False).decode("ascii")
-    return {"kind": "output", "context": context, "offset": offset, "content": encoded}
+    """Of a context, or of a task."""
+    return {"kind": "output", "context": context, "offset": offset, "content": _text(content)}
+
+
+def report(task: str, offset: int, content: bytes) -> "dict[str, object]":
+    """Of the gzipped tar that a task has collected."""
+    return {"kind": "report", "task": task, "offset": offset, "content": _text(content)}
 
 
 def ended(
@@ -143,6 +185,29 @@ def ended(
     }
 
 
+def task_ended(
+    *,
+    task: str,
+    succeeded: bool,
+    step: str,
+    exit_code: "int | None",
+    reason: str,
+    words: str,
+    seconds: float,
+) -> "dict[str, object]":
+    """After all of its report; told again to who asks again."""
+    return {
+        "kind": "task_ended",
+        "task": task,
+        "succeeded": succeeded,
+        "step": step,
+        "exit_code": exit_code,
+        "reason": reason,
+        "words": words,
+        "seconds": seconds,
+    }
+
+
 def request(
     *,
     id: int,  # as above
@@ -151,8 +216,12 @@ def request(
     value: str,
     wait: bool,
     ignore_abort: bool,
+    patience: "float | None" = None,
 ) -> "dict[str, object]":
-    """A recipe's question. Asked again, with the same id, on every new line until replied."""
+    """A recipe's question. Asked again, with the same id, on every new line until replied.
+
+    It is given up in `patience` seconds; None: never.
+    """
     return {
         "kind": "request",
         "id": id,
@@ -161,9 +230,19 @@ def request(
         "value": value,
         "wait": wait,
         "ignore_abort": ignore_abort,
+        "patience": patience,
     }
 
 
 def cancel(id: int) -> "dict[str, object]":  # as above
     """Who asked has given up."""
     return {"kind": "cancel", "id": id}
+
+
+def blocked(questions: "list[int]") -> "dict[str, object]":
+    """The step that runs does nothing at all before one of these is answered."""
+    return {"kind": "blocked", "questions": questions}
+
+
+def _text(content: bytes) -> str:
+    return binascii.b2a_base64(content, newline=False).decode("ascii")

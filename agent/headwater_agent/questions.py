@@ -3,6 +3,7 @@
 import array
 import os
 import socket
+import time
 
 from headwater_agent import protocol
 from headwater_agent.frames import TAKEN, pack
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable
 
 WRITE_PATIENCE = 1.0
+MOST_DIGITS = 12
 
 
 class Client:
@@ -22,6 +24,15 @@ class Client:
         self.received = b""
         self.descriptors = array.array("i")
         self.request: "dict[str, object] | None" = None
+        self.deadline: "float | None" = None
+        """When it gives up, in monotonic time; None for never."""
+
+    @property
+    def process(self) -> int:
+        """Who is at the other end."""
+        size = 3 * array.array("i").itemsize
+        told = self.connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+        return array.array("i", told)[0]
 
     def receive(self) -> bool:
         """False when the other side is gone."""
@@ -67,9 +78,12 @@ class Questions:
         self._waiting: "dict[int, Client]" = {}
 
     def ask(self, client: Client, fields: "list[bytes]") -> None:
-        verb, wait, ignore_abort, key, value = [
+        verb, wait, ignore_abort, _, key, value = [
             field.decode("utf-8", "replace") for field in fields
         ]
+        patience = fields[3]  # milliseconds; more digits are as good as for ever
+        if patience.isdigit() and len(patience) <= MOST_DIGITS:
+            client.deadline = time.monotonic() + int(patience) / 1000
         self._count += 1
         client.request = protocol.request(
             id=self._count,
@@ -80,19 +94,39 @@ class Questions:
             ignore_abort=ignore_abort == "1",
         )
         self._waiting[self._count] = client
-        self._tell(client.request)
+        self._put(client)
 
     def ask_again(self) -> None:
         """A new line knows of nothing."""
         for client in list(self._waiting.values()):
-            if client.request is not None:
-                self._tell(client.request)
+            self._put(client)
+
+    def _put(self, client: Client) -> None:
+        if client.request is not None:
+            if client.deadline is not None:
+                client.request["patience"] = max(client.deadline - time.monotonic(), 0.0)
+            self._tell(client.request)
+
+    @property
+    def by_process(self) -> "dict[int, list[int]]":
+        """The questions that wait, by the processes that ask them."""
+        found: "dict[int, list[int]]" = {}
+        for number, client in self._waiting.items():
+            found.setdefault(client.process, []).append(number)
+        return found
 
     def give_up(self, client: Client) -> None:
         for number, waiting in list(self._waiting.items()):
             if waiting is client:
                 del self._waiting[number]
                 self._tell(protocol.cancel(number))
+
+    def secret_of(self, message: "dict[str, Any]") -> str:
+        """What a reply says is secret: the value that it brings, or that was set."""
+        client = self._waiting.get(message["id"])
+        if message.get("secret") is not True or client is None or client.request is None:
+            return ""
+        return str(message["value"] or client.request["value"])
 
     def answered(self, message: "dict[str, Any]") -> "Client | None":
         """The client that the reply was for, served; None when it has given up meanwhile."""

@@ -11,10 +11,19 @@ import signal
 import time
 import traceback
 
+from headwater_agent.hush import Ear
 from headwater_agent.journal import Journal
 from headwater_agent.log import Log
 from headwater_agent.processes import close_all_but, session_members, signal_session, start_time
-from headwater_agent.steps import why_not
+
+TYPE_CHECKING = False  # the real one lives in `typing`, which is slow to import
+if TYPE_CHECKING:
+    from typing import Union
+
+    from headwater_agent.collection import Collection
+    from headwater_agent.steps import Script
+
+    Program = Union[Script, Collection]
 
 GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL, and then until what cannot even be killed is left."""
@@ -32,19 +41,16 @@ class Order:
 
     def __init__(
         self,
-        *,
         journal: Journal,
         position: int,
-        program: str,
+        program: "Program",
         directory: str,
-        environment: "dict[bytes, bytes]",
         seconds: float,
     ) -> None:
         self.journal = journal
         self.position = position
         self.program = program
         self.directory = directory
-        self.environment = environment
         self.seconds = seconds
 
 
@@ -87,6 +93,7 @@ class Runner:
         self._child = 0
         self._output = -1
         self._log = Log(order.journal.log)
+        self._ear = Ear()
         self._wake, wake = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(wake, False)
@@ -96,6 +103,12 @@ class Runner:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def run(self) -> None:
+        try:
+            self._run()
+        finally:
+            self._ear.close()
+
+    def _run(self) -> None:
         os.setsid()
         words = self._begin()
         if words is None:
@@ -108,10 +121,12 @@ class Runner:
             # While stopping, survivors are looked for: their end wakes nobody.
             self._attend(SURVEY if self._reason else max(left, 0.0))
         self._read(until_empty=True)
+        self._log.finish(self._ear.masks)
         self._record(self._outcome())
         # Children in the background may still print: reading on keeps them from blocking.
         while self._output >= 0:
             self._attend(None)
+        self._log.finish(self._ear.masks)
 
     def _begin(self) -> "str | None":
         """Start the program, once the start is recorded: '', or why it could not be executed."""
@@ -145,7 +160,7 @@ class Runner:
             return None
         if not number:
             return ""
-        return why_not(self._order.program, OSError(int(number), os.strerror(int(number))))
+        return self._order.program.why_not(OSError(int(number), os.strerror(int(number))))
 
     def _over(self) -> bool:
         now = time.monotonic()
@@ -171,8 +186,11 @@ class Runner:
 
     def _attend(self, patience: "float | None") -> None:
         """Sleep until the step prints, ends or is to stop, `patience` seconds at most."""
-        watched = [self._wake] + ([self._output] if self._output >= 0 else [])
+        watched = [self._wake, self._ear.descriptor]
+        watched += [self._output] if self._output >= 0 else []
         ready = select.select(watched, [], [], patience)[0]
+        if self._ear.descriptor in ready:
+            self._ear.listen()
         if self._wake in ready:
             os.read(self._wake, 512)
         if self._output in ready:
@@ -189,7 +207,8 @@ class Runner:
                 os.close(self._output)
                 self._output = -1
                 return
-            self._log.append(content)
+            self._ear.listen()  # what was printed was told before
+            self._log.print(content, self._ear.masks)
             self._hint(PRINTED)
             # A child in the background that never pauses must not hold up the exit.
             budget -= len(content) if until_empty else CHUNK
@@ -235,7 +254,7 @@ def _become(order: Order, gate: int, output: int, failed: int) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
         os.umask(0o022)
         os.chdir(order.directory)
-        os.execve(order.program, [order.program], order.environment)  # noqa: S606  # the step
+        order.program.become()
     except OSError as error:
         os.write(failed, b"%d" % (error.errno or 0))
     finally:

@@ -29,6 +29,33 @@ class Unstartable(Exception):  # the reason's word
     """The step cannot begin: its text says why, for people."""
 
 
+class Script:
+    """A file to execute, in these surroundings."""
+
+    def __init__(self, path: str, environment: "dict[bytes, bytes]") -> None:
+        self._path = path
+        self._environment = environment
+
+    def become(self) -> None:
+        """Turn this process into it. Raises OSError."""
+        os.execve(self._path, [self._path], self._environment)  # noqa: S606  # the step
+
+    def why_not(self, error: OSError) -> str:
+        """Why the system did not execute it: its own words name the wrong file."""
+        with open(self._path, "rb") as file:
+            interpreter = file.readline(256)[2:].strip(b" \t\n").decode("utf-8", "replace")
+        if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            if interpreter.endswith("\r"):
+                return "the #! line ends with a carriage return: save the script with LF line ends"
+            return "the interpreter '%s' does not exist on this machine" % interpreter
+        if isinstance(error, PermissionError):
+            return "the interpreter '%s' may not be executed, or %s is mounted noexec" % (
+                interpreter,
+                os.path.dirname(self._path),
+            )
+        return "'%s' cannot be executed: %s" % (interpreter, error.strerror)
+
+
 def prepare(directory: str, position: int, step: "dict[str, Any]", path: str) -> str:
     """Write the step's program below `directory`; its path. Raises Unstartable."""
     packages = step["packages"]
@@ -42,22 +69,6 @@ def prepare(directory: str, position: int, step: "dict[str, Any]", path: str) ->
 
 def step_name(step: "dict[str, Any]") -> str:
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in step["name"])[:64]
-
-
-def why_not(program: str, error: OSError) -> str:
-    """Why the system did not execute the program: its own words name the wrong file."""
-    with open(program, "rb") as file:
-        interpreter = file.readline(256)[2:].strip(b" \t\n").decode("utf-8", "replace")
-    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        if interpreter.endswith("\r"):
-            return "the #! line ends with a carriage return: save the script with LF line ends"
-        return "the interpreter '%s' does not exist on this machine" % interpreter
-    if isinstance(error, PermissionError):
-        return "the interpreter '%s' may not be executed, or %s is mounted noexec" % (
-            interpreter,
-            os.path.dirname(program),
-        )
-    return "'%s' cannot be executed: %s" % (interpreter, error.strerror)
 
 
 def _installation(packages: "list[str]", path: str) -> str:

@@ -6,7 +6,19 @@ import sys
 from headwater_agent.blocks import maintain
 from headwater_agent.journal import replace
 
-VERBS = ("get", "set", "abort", "cancel-abort", "display", "random", "hosts")
+VERBS = (
+    "get",
+    "get-all",
+    "set",
+    "abort",
+    "cancel-abort",
+    "display",
+    "random",
+    "hosts",
+    "machinefile",
+)
+REPORTS = "reports"
+"""Below the agent's root: what recipes leave there is collected."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -49,6 +61,8 @@ def environment(root: str, extra: "list[list[str]]") -> "dict[bytes, bytes]":
     for name, value in extra:
         found[_encoded(name)] = _encoded(value)
     found[b"HEADWATER_HOSTS"] = os.fsencode(root + "/hosts")
+    found[b"HEADWATER_REPORT_DIR"] = os.fsencode(root + "/" + REPORTS)
+    found[b"SLIPSTREAM_REPORT_DIR"] = found[b"HEADWATER_REPORT_DIR"]
     return found
 
 

@@ -1,7 +1,8 @@
 """The verbs of recipes: `headwater-get` and its kin, and their `ss-` aliases.
 
-Exit codes: 0 ok, 2 usage, 7 unknown key, not yours, or too long, 8 aborted, 9 timeout. A verb
-outlives its daemon: it asks the next one. Imports are the cost of a call: keep them few.
+Exit codes: 0 ok, 1 not all as expected, 2 usage, 7 unknown key, not yours, or no such value,
+8 aborted, 9 not set in time or never. A verb outlives its daemon: it asks the next one. Imports
+are the cost of a call: keep them few.
 """
 
 import os
@@ -13,7 +14,7 @@ from _socket import socket as new_socket
 
 from headwater_agent.frames import SOCKET, pack, unpack
 
-OK, USAGE, REFUSED, TIMEOUT, INTERRUPTED = 0, 2, 7, 9, 255
+OK, UNEQUAL, USAGE, REFUSED, TIMEOUT, INTERRUPTED = 0, 1, 2, 7, 9, 255
 VALUE_LIMIT = 64 * 1024
 LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
@@ -21,12 +22,15 @@ LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 GRAMMAR = {
     "get": ("[--timeout S] [--noblock] [--ignore-abort] KEY",
             "noblock ignore-abort", "timeout", 1, 1),
+    "get-all": ("[--timeout S] [--noblock] [--ignore-abort] [--value V] NODE KEY",
+                "noblock ignore-abort", "timeout value", 2, 2),
     "set": ("[--ignore-abort] [--] KEY VALUE", "ignore-abort", "", 2, 2),
     "abort": ("[--cancel] [--] [REASON]", "cancel", "", 0, 1),
     "cancel-abort": ("", "", "", 0, 0),
     "display": ("[--ignore-abort] [--] VALUE", "ignore-abort", "", 1, 1),
     "random": ("[-s N | --size N] [KEY]", "", "size", 0, 1),
     "hosts": ("", "", "", 0, 0),
+    "machinefile": ("[--slots KEY] [--timeout S] [NODE]", "", "slots timeout", 0, 1),
 }  # fmt: skip
 
 
@@ -59,19 +63,26 @@ def main(argv: "list[str]") -> None:
 def _act(name: str, arguments: "list[str]") -> "tuple[int, str, bytes]":
     options, values = _parse(name, arguments)
     if name == "hosts":
-        return OK, "", _hosts()
+        return OK, "", hosts()
+    if name in ("get-all", "machinefile"):
+        from headwater_agent import cluster  # noqa: PLC0415  # the other verbs need none of it
+
+        if name == "get-all":
+            return cluster.get_all(values[0], values[1], options)
+        return cluster.machine_file(values[0] if values else b"", options)
     if name == "random":
         drawn = _random(_count(options.get("size", "12"), "size"))
         if not values:
             return OK, "", drawn + b"\n"
-        code, words, _ = _ask("set", values[0], drawn, options)
+        code, words, _ = Question("set", values[0], drawn, options).answer()
         return code, words, drawn + b"\n" if code == OK else b""
     if name == "abort" and "cancel" in options:
         name, values = "cancel-abort", []
     if name == "abort":
         values = values or [b"(unspecified)"]
     key = values.pop(0) if name in ("get", "set") else b""
-    code, words, value = _ask(name, key, b"".join(values), options)
+    deadline = deadline_of(options) if name == "get" else None
+    code, words, value = Question(name, key, b"".join(values), options, deadline).answer()
     return code, words, value + b"\n" if name == "get" and code == OK else b""
 
 
@@ -92,11 +103,11 @@ def _parse(name: str, arguments: "list[str]") -> "tuple[dict[str, str], list[byt
             values.append(os.fsencode(argument))
             continue
         option, equals, value = argument.lstrip("-").partition("=")
-        if argument[:2] == "-s" and valued == "size":
+        if argument[:2] == "-s" and "size" in valued.split():
             option, equals, value = "size", argument[2:], argument[2:]
         if option in flags.split() and not equals:
             options[option] = ""
-        elif option in (valued, "endpoint", "run") and (equals or rest):
+        elif option in (*valued.split(), "endpoint", "run") and (equals or rest):
             options[option] = value if equals else rest.pop(0)
         elif argument.strip("v") not in ("-", "--") and argument not in ("--verbose", "--quiet"):
             raise Exit(USAGE, "unknown option %s; usage: %s %s" % (argument, name, usage))
@@ -105,62 +116,98 @@ def _parse(name: str, arguments: "list[str]") -> "tuple[dict[str, str], list[byt
     return options, values
 
 
+def deadline_of(options: "dict[str, str]") -> "float | None":
+    """Of a get that is asked now, in monotonic time; None where it waits for ever."""
+    patience = _count(options.get("timeout", "60"), "timeout")
+    return time.monotonic() + patience if patience else None
+
+
 def _count(text: str, option: str) -> int:
     if not text.isdigit():
         raise Exit(USAGE, "--%s takes a whole number, not %r" % (option, text))
     return int(text)
 
 
-def _ask(
-    verb: str, key: bytes, value: bytes, options: "dict[str, str]"
-) -> "tuple[int, str, bytes]":
-    """Ask the controller by way of the daemon: exit code, words, value."""
-    if len(value) > VALUE_LIMIT:
-        raise Exit(REFUSED, "the value has %d bytes; %d may be set" % (len(value), VALUE_LIMIT))
-    patience = _count(options.get("timeout", "60"), "timeout") if verb == "get" else 0
-    deadline = time.monotonic() + patience if patience else None
-    flags = (b"0" if "noblock" in options else b"1", b"1" if "ignore-abort" in options else b"0")
-    frame = pack(b"verb", verb.encode(), *flags, key, value)
-    pause = 0.05
-    while True:
-        answer = _exchange(frame, deadline, key)
-        if answer is not None:
-            return int(answer[0]), os.fsdecode(answer[1]), answer[2]
-        _left(deadline, key)
-        time.sleep(pause)
-        pause = min(2 * pause, 1.0)
+class Question:
+    """One question to the controller, by way of the daemon. Asked when it is made."""
 
+    def __init__(
+        self,
+        verb: str,
+        key: bytes,
+        value: bytes,
+        options: "dict[str, str]",
+        deadline: "float | None" = None,
+    ) -> None:
+        """Waits until the deadline, in monotonic time. Raises Exit."""
+        if len(value) > VALUE_LIMIT:
+            words = "the value has %d bytes; %d may be set" % (len(value), VALUE_LIMIT)
+            raise Exit(REFUSED, words)
+        for text, name in ((key, "key"), (value, "value")):
+            try:
+                text.decode()
+            except UnicodeDecodeError:
+                raise Exit(REFUSED, "the %s is no UTF-8 text; base64 makes it one" % name) from None
+        self._deadline = deadline
+        self._key = key
+        self._value = value
+        # A report is collected also, and above all, when the run is aborted.
+        ignores = "ignore-abort" in options or os.environ.get("HEADWATER_IGNORE_ABORT") == "1"
+        self._fields = (
+            verb.encode(),
+            b"0" if "noblock" in options else b"1",
+            b"1" if ignores else b"0",
+        )
+        self._ask()
 
-def _exchange(frame: bytes, deadline: "float | None", key: bytes) -> "list[bytes] | None":
-    """The daemon's answer; None where it went away, or is not there."""
-    connection = new_socket(AF_UNIX, SOCK_STREAM)
-    received = b""
-    try:
-        connection.connect(SOCKET)
-        connection.sendall(frame)
+    def _ask(self) -> None:
+        left = self._left()
+        patience = b"" if left is None else b"%d" % (1000 * left)
+        self._connection = new_socket(AF_UNIX, SOCK_STREAM)
+        try:
+            self._connection.connect(SOCKET)
+            self._connection.sendall(pack(b"verb", *self._fields, patience, self._key, self._value))
+        except OSError:
+            self._connection.close()  # `answer` finds it so
+
+    def answer(self) -> "tuple[int, str, bytes]":
+        """Exit code, words, value. Raises Exit when the time is over."""
+        pause = 0.05
         while True:
-            connection.settimeout(_left(deadline, key))
-            more = connection.recv(65536)
-            if not more:
-                return None
-            received += more
-            answer = unpack(received, 3)
+            answer = self._receive()
             if answer is not None:
-                return answer
-    except OSError:
-        _left(deadline, key)
-        return None
-    finally:
-        connection.close()
+                return int(answer[0]), os.fsdecode(answer[1]), answer[2]
+            self._left()
+            time.sleep(pause)
+            pause = min(2 * pause, 1.0)
+            self._ask()
 
+    def _receive(self) -> "list[bytes] | None":
+        """The daemon's answer; None where it went away, or is not there."""
+        received = b""
+        try:
+            while True:
+                self._connection.settimeout(self._left())
+                more = self._connection.recv(65536)
+                if not more:
+                    return None
+                received += more
+                answer = unpack(received, 3)
+                if answer is not None:
+                    return answer
+        except OSError:
+            self._left()
+            return None
+        finally:
+            self._connection.close()
 
-def _left(deadline: "float | None", key: bytes) -> "float | None":
-    if deadline is None:
-        return None
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise Exit(TIMEOUT, "%s is not set in time" % os.fsdecode(key))
-    return left
+    def _left(self) -> "float | None":
+        if self._deadline is None:
+            return None
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise Exit(TIMEOUT, "%s is not set in time" % os.fsdecode(self._key))
+        return left
 
 
 def _random(size: int) -> bytes:
@@ -172,7 +219,7 @@ def _random(size: int) -> bytes:
     return drawn[:size]
 
 
-def _hosts() -> bytes:
+def hosts() -> bytes:
     try:
         with open("hosts", "rb") as file:
             return file.read()

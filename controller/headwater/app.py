@@ -8,11 +8,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from headwater.cloud.gateway import Gateway
+from headwater.cloud.objects import Account, ObjectStore
 from headwater.manifests.catalog import compile_catalog
 from headwater.manifests.parse import Parser
 from headwater.manifests.resolved import Catalog
 from headwater.manifests.snapshot import Snapshot
 from headwater.planning.events import Event
+from headwater.planning.status import OutcomeStatus
 from headwater.reconcile.agenda import Priority
 from headwater.reconcile.answering import Answering
 from headwater.reconcile.controller import Controller
@@ -23,25 +25,34 @@ from headwater.reconcile.executor import Executor
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.lines import Lines
 from headwater.reconcile.loop import ACCEPTED, Loop
+from headwater.reconcile.memory import Memory
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.people import People
 from headwater.reconcile.ports import Listener
 from headwater.reconcile.publisher import Publisher
 from headwater.reconcile.reconciler import Reconciler
+from headwater.reconcile.returns import Returns
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
+from headwater.reconcile.secrecy import Secrecy
 from headwater.reconcile.steady import SteadyClock
 from headwater.reconcile.steering import Steering
+from headwater.reconcile.supply import Supply
 from headwater.reconcile.survey import Survey
+from headwater.reconcile.tasks import Tasks
 from headwater.reconcile.wanted import Wanted
 from headwater.remote.lines import Lines as RemoteLines
 from headwater.reporting.answers import describe
 from headwater.reporting.metrics import Metrics
 from headwater.reporting.version import own_version
+from headwater.secrets.age import Age
+from headwater.secrets.seal import FernetSeal
+from headwater.secrets.sources import Sources
 from headwater.settings import Settings
 from headwater.source.address import SshLogin
 from headwater.source.git import GitSource
 from headwater.source.notes import GitNotes
+from headwater.store.reports import Reports
 from headwater.store.sqlite import SqliteStore
 from headwater.topology.digests import digest
 from headwater.web.server import serving
@@ -123,11 +134,11 @@ async def _loop(
     """The loop and its world."""
     ledger = Ledger(store)
     clock = SteadyClock(now, _elapsed, ledger.newest)
-    exchange = Exchange(ledger, clock)
     gateway = Gateway(installation(settings), state)
     stack.push_async_callback(gateway.close)
     observer = Observer(gateway, emit)
     observer.expect(ledger.known())
+    reports = _reports(settings, state, stack)
     source = _source(settings, state, ledger)
     stack.callback(source.close)
 
@@ -144,9 +155,14 @@ async def _loop(
     def renew(deployment: str) -> None:
         steering.renew(deployment)
 
+    def tell(deployment: str, outcome: OutcomeStatus) -> None:
+        reconciler.publisher.tell(deployment, outcome)
+
     def settled() -> None:
         loop.check_settled()
 
+    secrecy = Secrecy(FernetSeal.of(state / "keys"))
+    exchange = Exchange(ledger, clock, secrecy, look_again)
     conversation = Conversation(
         ledger=ledger,
         exchange=exchange,
@@ -156,6 +172,8 @@ async def _loop(
         suspect=suspect,
         abort=abort,
         renew=renew,
+        returns=Returns(ledger, reports, clock, emit),
+        tell=tell,
     )
     machines = RemoteLines(state / "keys", conversation)
     executor = Executor(
@@ -167,12 +185,14 @@ async def _loop(
         exchange=exchange,
         clock=clock,
         emit=emit,
+        tasks=Tasks(ledger, machines, reports, clock, Memory(ledger), exchange.nodes),
     )
     lines = Lines(executor)
     lines.expect()
     wanted = Wanted()
     safety = Safety(ledger, clock, own_version())
-    survey = Survey(wanted, executor, safety, Rollback(ledger, wanted))
+    supply = Supply(sources(settings), exchange)
+    survey = Survey(wanted, executor, safety, Rollback(ledger, wanted), supply)
     reconciler = Reconciler(survey, lines, Publisher(wanted, executor))
     dispatch = Dispatch(reconciler.reconcile, settled, settings.workers)
     steering = Steering(reconciler, dispatch)
@@ -188,6 +208,25 @@ async def _loop(
         resync=settings.resync,
     )
     return loop, steering
+
+
+def _reports(settings: Settings, state: Path, stack: AsyncExitStack) -> Reports:
+    """Raises Stalled for an object store that cannot be used at all."""
+    if (store := settings.reports) is None:
+        return Reports(state / "reports")
+    objects = ObjectStore(
+        Account(store.driver, store.credentials, store.options),
+        store.container,
+        store.prefix,
+        secrets=state / "secrets",
+    )
+    stack.callback(objects.close)
+    return Reports(state / "reports", objects)
+
+
+def sources(settings: Settings) -> Sources:
+    """Where secrets come from."""
+    return Sources(settings.secrets_directory, Age(settings.age_identity))
 
 
 def _source(settings: Settings, state: Path, ledger: Ledger) -> GitSource:

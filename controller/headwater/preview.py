@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from headwater.app import installation, now, reader
+from headwater.app import installation, now, reader, sources
 from headwater.cloud.gateway import Gateway
 from headwater.errors import Refused
 from headwater.manifests.resolved import Catalog
@@ -19,6 +19,7 @@ from headwater.planning.situation import Fleet, Situation
 from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.observer import Observer
+from headwater.secrets.sources import Sources
 from headwater.settings import Settings
 from headwater.source.address import SshLogin
 from headwater.source.git import snapshot_of
@@ -53,7 +54,7 @@ async def preview(settings: Settings, revision: str | None, name: str | None) ->
         await observer.refresh(catalog.clouds)
         desired = {n: expand(resolved) for n, resolved in catalog.deployments.items()}
         names = _names(catalog, desired, observer, name)
-        world = _World(gateway, ledger, observer, Exchange(ledger, now), catalog)
+        world = _World(gateway, ledger, observer, Exchange(ledger, now), catalog, sources(settings))
         situations = [world.situation(n, desired.get(n)) for n in names]
     errors = tuple(str(d) for d in catalog.diagnostics)
     return Preview(tuple(decide(s) for s in situations), errors)
@@ -86,6 +87,7 @@ class _World:
     observer: Observer
     exchange: Exchange
     catalog: Catalog
+    secrets: Sources
 
     def situation(self, name: str, desired: Desired | None) -> Situation:
         machines = self.observer.machines(name)
@@ -107,9 +109,15 @@ class _World:
             inputs=self.exchange.inputs(name),
             incarnations=self.ledger.incarnations(name),
             problems=problems(desired, self.gateway.capabilities) if desired else (),
+            unavailable=self._unavailable(desired) if desired else (),
             fleet=self._fleet(name, desired),
             room=room(self.catalog, self.observer.count),
         )
+
+    def _unavailable(self, desired: Desired) -> tuple[str, ...]:
+        """What can be said of its secrets without reading them."""
+        checked = (self.secrets.check(name, file) for name, file in desired.secrets.items())
+        return tuple(filter(None, checked))
 
     def _fleet(self, name: str, desired: Desired | None) -> Fleet:
         defined = {*self.catalog.deployments, *self.catalog.failed}

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -17,6 +17,7 @@ FILE = "headwater.toml"
 PREFIX = "HEADWATER_"
 _UNITS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
+_STORE = re.compile(r"([a-z0-9_]+)://([^/\s]+)/?([^\s]*)")
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:\s]+):(\d{1,5})")
 
 
@@ -47,6 +48,32 @@ def _address(value: str) -> str:
 Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0, allow_inf_nan=False)]
 
 
+class ReportStore(BaseModel):
+    """An object store that libcloud drives."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    driver: str
+    """libcloud's name of the provider: `s3`, `google_storage`, `azure_blobs`, `local`."""
+    container: Annotated[str, Field(min_length=1)]
+    prefix: str = ""
+    """Before the names of all objects."""
+    credentials: str = ""
+    """A name in the secrets directory: the driver's own arguments (`key`, `secret`)."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Further arguments of the driver: `host`, `region`."""
+
+
+def _store(value: object) -> object:
+    """The table that `DRIVER://CONTAINER/PREFIX` stands for; its credentials have its name."""
+    if not isinstance(value, str):
+        return value
+    if (match := _STORE.fullmatch(value)) is None:
+        raise ValueError(f"{value!r} is not DRIVER://CONTAINER/PREFIX, such as s3://reports/ci")
+    driver, container, prefix = match.groups()
+    return {"driver": driver, "container": container, "prefix": prefix, "credentials": driver}
+
+
 class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -66,6 +93,13 @@ class Settings(BaseModel):
     """Host keys of the Git server, for ssh."""
     ssh_key: Path | None = None
     """The private key for the Git server."""
+    secrets: Path | None = None
+    """The directory of secrets, if not `secrets` in the state directory.
+
+    Clouds' credentials are in the latter, whatever is said here.
+    """
+    age_identity: Path | None = None
+    """The private key for age-encrypted secrets in the repository."""
     workers: Annotated[int, Field(ge=1, le=256)] = 4
     """Deployments worked on at the same time."""
     resync: Seconds = 10.0
@@ -75,8 +109,15 @@ class Settings(BaseModel):
     timeout: Seconds | None = None
     """End the whole run after this long."""
 
+    reports: Annotated[ReportStore | None, BeforeValidator(_store)] = None
+    """Where reports go, if not below the state directory: `s3://container/prefix`, or a table."""
 
-_PATHS = ("state", "known_hosts", "ssh_key")
+    @property
+    def secrets_directory(self) -> Path:
+        return (self.secrets or self.state / "secrets").absolute()
+
+
+_PATHS = ("state", "known_hosts", "ssh_key", "secrets", "age_identity")
 
 
 def load(

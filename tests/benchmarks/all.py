@@ -10,6 +10,7 @@ COMMANDS = (
     ("core.py",),
     ("agent.py",),
     ("cluster.py",),
+    ("parameters.py",),
     ("memory.py",),
     ("memory.py", "--level", "sandbox"),
     ("ec2.py",),

@@ -15,6 +15,7 @@ from headwater.reconcile.ports import Conversation, Machines
 from headwater.remote.lines import Lines
 from headwater.topology.context import Context, Host, Step
 from headwater.topology.progress import (
+    Blocked,
     Connected,
     Ended,
     LineLost,
@@ -144,6 +145,26 @@ async def test_a_request_is_answered_by_the_conversation(machines, recorder, ser
         Request(machine, Verb.GET, "site"),
         Request(machine, Verb.GET, "moon", wait=False, ignore_abort=True),
     ]
+
+
+async def test_a_step_that_does_nothing_but_wait_is_told(machines, recorder, server):
+    machines.contextualise(server.target, context("c1", "#!/bin/sh\nss-get --timeout 90 never"))
+    blocked = await recorder.next(Blocked)
+    [request] = recorder.requests
+    assert blocked == Blocked(server.target.machine, frozenset({request.id}))
+    assert 80 < request.patience <= 90
+
+
+async def test_who_is_told_of_a_host_has_its_name_already(machines, recorder, server):
+    async def answer(_: Request) -> Reply:
+        machines.tell_hosts("hello", [Host("10.0.0.7", ("ce.1",))])
+        return Reply(0, "10.0.0.7")
+
+    recorder.answer = answer
+    script = '#!/bin/sh\nip=$(ss-get ce:hostname); grep "^$ip" $HEADWATER_HOSTS'
+    machines.contextualise(server.target, context("c1", script))
+    await recorder.next(Ended)
+    assert recorder.outputs[server.target.machine, "c1"] == b"10.0.0.7\tce.1\n"
 
 
 async def test_what_a_recipe_gives_up_is_cancelled(machines, recorder, server):

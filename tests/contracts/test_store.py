@@ -39,6 +39,17 @@ def test_a_new_store_holds_nothing(reopened: Open):
     assert reopened().load() == {}
 
 
+def test_masked_output_stands_for_as_much_as_was_printed(reopened: Open):
+    store = reopened()
+    store.append_output(KEY, MACHINE, "c1", 0, b"it is ***\n", length=30)
+    store.append_output(KEY, MACHINE, "c1", 30, b"***", length=14)
+    sizes = [store.output_size(KEY, MACHINE, "c1"), reopened().output_size(KEY, MACHINE, "c1")]
+    store.append_output(KEY, MACHINE, "c1", 40, b"told again")
+
+    assert sizes == [44, 44]
+    assert store.output_size(KEY, MACHINE, "c1") == 50
+
+
 def test_a_document_is_there_for_the_next_process_without_a_farewell(reopened: Open):
     reopened().save("run/gpod", '{"phase": "Ready"}')
 

@@ -27,3 +27,15 @@ def test_a_deployment_has_its_packages_before_its_recipe_runs(program: Program, 
     program.until_ready("box")
 
     assert (program.home("box", "one.1") / "seen").read_text() == "installed"
+
+
+@pytest.mark.parametrize("level", ["machine"], indirect=True)
+def test_a_package_that_does_not_exist_fails_the_run_and_is_named(program: Program):
+    component = {"packages": ["no-such-package-at-all"], "recipes": {"deploy": "deploy.sh"}}
+    program.repository.commit(site(program.level) | system("#!/bin/sh\n", component=component))
+
+    program.start()
+    failed = program.until_stalled("box").instances[0].message
+
+    assert failed.startswith("packages exited with 100: ")
+    assert "no-such-package-at-all" in failed

@@ -44,6 +44,7 @@ def node(
     packages: Iterable[str] = (),
     skip: Iterable[int] = (),
     clouds: tuple[tuple[str, int], ...] = (),
+    hooks: Mapping[RecipeKind, str] | None = None,
 ) -> ResolvedNode:
     placed = clouds or ((CLOUD, replicas),)
     recipe = Recipe(component=name, text=deploy)
@@ -58,7 +59,10 @@ def node(
         open=(),
         packages=tuple(packages),
         ssh_keys=(),
-        recipes={RecipeKind.DEPLOY: (recipe,)} if deploy else {},
+        recipes={
+            **({RecipeKind.DEPLOY: (recipe,)} if deploy else {}),
+            **{kind: (Recipe(name, text),) for kind, text in (hooks or {}).items()},
+        },
         inputs=dict(inputs or {}),
         outputs=tuple(outputs),
         skip=frozenset(skip),
@@ -66,14 +70,17 @@ def node(
 
 
 def deployment(
-    *nodes: ResolvedNode, name: str = "shop", update: Update | None = None
+    *nodes: ResolvedNode,
+    name: str = "shop",
+    update: Update | None = None,
+    lifecycle: str = "service",
 ) -> ResolvedDeployment:
     return ResolvedDeployment(
         name=name,
         path=f"{name}.toml",
         description="",
         labels={},
-        lifecycle="service",
+        lifecycle=lifecycle,
         nodes={each.name: each for each in nodes or (node(),)},
         update=update or Update(),
     )

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Self
 
+from fakes.reports import MemoryReports
+from fakes.store import Disk
 from headwater.errors import Refused
 from headwater.planning.status import (
     CloudStatus,
@@ -16,8 +18,10 @@ from headwater.planning.status import (
     Login,
     ParameterView,
     Phase,
+    ReportView,
 )
 from headwater.store.outputs import Outputs
+from headwater.topology.reports import ReportPlace
 
 START = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 END = datetime(2026, 11, 22, 12, 0, 5, tzinfo=UTC)
@@ -76,9 +80,16 @@ class FakeController:
         self.kept = kept
         self.outputs = kept.read
         self.living = True
-        self.values = {"hello": (ParameterView("wn.1", "hostname", "127.1.0.1", "headwater"),)}
+        self.values = {
+            "hello": (
+                ParameterView("wn.1", "hostname", "127.1.0.1", "headwater"),
+                ParameterView("wn.1", "token", "(secret)", "wn.1", START, "secret"),
+                ParameterView("ce.1", "slots", None, "ce.1", type="integer"),
+            )
+        }
         self.asked: list[tuple[str, ...]] = []
         self.logins: dict[tuple[str, str], Login] = {}
+        self.store = MemoryReports(Disk())
         self._watchers: set[asyncio.Event] = set()
 
     def alive(self) -> bool:
@@ -113,6 +124,12 @@ class FakeController:
 
     def parameters(self, name: str) -> tuple[ParameterView, ...]:
         return self.values.get(name, ())
+
+    def reports(self, name: str) -> tuple[ReportView, ...]:
+        return self.store.views(name)
+
+    def report(self, place: ReportPlace) -> AsyncGenerator[bytes, None]:
+        return self.store.read(place)
 
     @property
     def people(self) -> Self:

@@ -9,6 +9,8 @@ from fakes.answers import FakeAnswers
 from fakes.builders import CLOUD, NOON, catalog
 from fakes.cloud import FakeClouds
 from fakes.machines import Agents, FakeMachines
+from fakes.reports import MemoryReports
+from fakes.secrets import SEAL, FakeSecrets
 from fakes.store import Disk, MemoryStore
 from headwater.manifests.resolved import Catalog, ResolvedDeployment
 from headwater.manifests.snapshot import Snapshot
@@ -23,15 +25,20 @@ from headwater.reconcile.executor import Executor
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.lines import Lines
 from headwater.reconcile.loop import Loop
+from headwater.reconcile.memory import Memory
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.people import People
 from headwater.reconcile.ports import Source
 from headwater.reconcile.publisher import Publisher
 from headwater.reconcile.reconciler import Next, Reconciler
+from headwater.reconcile.returns import Returns
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
+from headwater.reconcile.secrecy import Secrecy
 from headwater.reconcile.steering import Steering
+from headwater.reconcile.supply import Supply
 from headwater.reconcile.survey import Survey
+from headwater.reconcile.tasks import Tasks
 from headwater.reconcile.wanted import Wanted
 from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import Machine
@@ -80,10 +87,13 @@ class House:
         approves: bool = False,
         clock: Callable[[], datetime] | None = None,
         machines: FakeMachines | None = None,
+        store: CountingStore | None = None,
+        secrets: FakeSecrets | None = None,
     ) -> None:
         self.clouds = clouds or FakeClouds()
         self.machines = machines or FakeMachines(agents, prompt=prompt)
-        self.store = CountingStore(disk)
+        self.store = store or CountingStore(disk)
+        self.reports = MemoryReports(self.store.disk)
         self.clock = Clock()
         if isinstance(self.clouds, FakeClouds):
             self.clouds.clock = clock or self.clock
@@ -92,7 +102,8 @@ class House:
         self.looks: list[str] = []
         self.suspicions = 0
         self.ledger = Ledger(self.store)
-        self.exchange = Exchange(self.ledger, clock or self.clock)
+        self.secrets = secrets or FakeSecrets()
+        self.exchange = Exchange(self.ledger, clock or self.clock, Secrecy(SEAL), self.look_again)
         self.observer = Observer(self.clouds, self.emit)
         self.observer.expect(self.ledger.known())
         self.executor = Executor(
@@ -104,12 +115,21 @@ class House:
             exchange=self.exchange,
             clock=clock or self.clock,
             emit=self.emit,
+            tasks=Tasks(
+                self.ledger,
+                self.machines,
+                self.reports,
+                clock or self.clock,
+                Memory(self.ledger),
+                self.exchange.nodes,
+            ),
         )
         lines = Lines(self.executor)
         lines.expect()
         wanted = Wanted()
         safety = Safety(self.ledger, clock or self.clock, "1")
-        survey = Survey(wanted, self.executor, safety, Rollback(self.ledger, wanted))
+        supply = Supply(self.secrets, self.exchange)
+        survey = Survey(wanted, self.executor, safety, Rollback(self.ledger, wanted), supply)
         self.reconciler = Reconciler(survey, lines, Publisher(wanted, self.executor))
         self.dispatch = Dispatch(self.reconciler.reconcile, self.settled, agenda=Agenda(gap=0.0))
         self.steering = Steering(self.reconciler, self.dispatch)
@@ -122,6 +142,8 @@ class House:
             suspect=self.suspect,
             abort=self.steering.abort,
             renew=self.steering.renew,
+            returns=Returns(self.ledger, self.reports, clock or self.clock, self.emit),
+            tell=self.reconciler.publisher.tell,
         )
         self.machines.conversation = self.conversation
         self.people = People(self.steering)
@@ -179,7 +201,7 @@ class House:
 
     def restarted(self) -> "House":
         """The controller was killed, and another one starts on what is left."""
-        return House(self.clouds, self.machines.agents, self.store.disk)
+        return House(self.clouds, self.machines.agents, self.store.disk, secrets=self.secrets)
 
     async def want(
         self, *deployments: ResolvedDeployment, revision: str = "r1", failed: Iterable[str] = ()

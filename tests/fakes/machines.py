@@ -2,23 +2,38 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import PurePath
 
+from fakes.tasks import Outcome, TaskJournal, TaskRunner
 from headwater.errors import Transient
 from headwater.reconcile.ports import Conversation
-from headwater.topology.context import Context, Host, Target
+from headwater.topology.context import Context, Host, Target, Task
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.progress import (
+    Blocked,
     Connected,
     Ended,
     LineLost,
     LineRefused,
+    MachineEvent,
     Reply,
     Request,
     StepStarted,
     Verb,
 )
+
+_ids = count(1)
+
+
+class RecipeFailed(Exception):  # it is an event
+    """The exit code and the last words of a simulated recipe."""
+
+    def __init__(self, code: int, words: str) -> None:
+        super().__init__(words)
+        self.code = code
+        self.words = words
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +44,27 @@ class Guest:
     machine: MachineId
     conversation: Conversation
 
-    async def get(self, name: str) -> str:
-        return (await self.ask(Verb.GET, name)).value
+    async def get(self, name: str, patience: float | None = 60.0) -> str:
+        """Raises RecipeFailed where the verb would exit with anything but 0."""
+        reply = await self.ask(Verb.GET, name, patience=patience)
+        if reply.code:
+            raise RecipeFailed(reply.code, f"ss-get: {reply.error}")
+        return reply.value if isinstance(reply.value, str) else reply.value.reveal()
 
     async def set(self, name: str, value: str) -> Reply:
         return await self.ask(Verb.SET, name, value)
 
-    async def ask(self, verb: Verb, name: str = "", value: str = "") -> Reply:
-        return await self.conversation.on_request(Request(self.machine, verb, name, value))
+    async def ask(
+        self, verb: Verb, name: str = "", value: str = "", patience: float | None = None
+    ) -> Reply:
+        """The recipe does nothing else meanwhile, and the agent says so."""
+        id = next(_ids)
+        request = Request(self.machine, verb, name, value, id=id, patience=patience)
+        asyncio.get_running_loop().call_soon(self._tell_blocked, id)
+        return await self.conversation.on_request(request)
+
+    def _tell_blocked(self, id: int) -> None:
+        self.conversation.on_event(Blocked(self.machine, frozenset({id})))
 
 
 Script = Callable[[Guest], Awaitable[None]]
@@ -49,6 +77,7 @@ class Agents:
     journals: dict[MachineId, dict[str, Ended]] = field(default_factory=dict)
     begun: list[tuple[InstanceKey, str]] = field(default_factory=list)
     """Every context that was ever begun, in order."""
+    tasks: dict[MachineId, TaskJournal] = field(default_factory=dict)
 
 
 class FakeMachines:
@@ -59,6 +88,8 @@ class FakeMachines:
     - `failing[key]`: their deploy exits with 7 and says this.
     - `refusing[key]`: their line is refused with this.
     - `scripts[node]`: runs as the recipe of the node's instances; it may ask and wait.
+    - `outcomes[key]`: what becomes of the instance's tasks, or of the task of this id; else they
+      succeed and leave nothing.
 
     Agents move when `work` is called, or by themselves where `prompt` is true.
     """
@@ -80,6 +111,10 @@ class FakeMachines:
         self.failing: dict[InstanceKey, str] = {}
         self.refusing: dict[InstanceKey, str] = {}
         self.scripts: dict[str, Script] = {}
+        self.asked: list[tuple[InstanceKey, Task]] = []
+        """Every task that was asked for over a line, in order."""
+        self.outcomes: dict[InstanceKey | str, Outcome] = {}
+        self._runners: dict[MachineId, TaskRunner] = {}
         self._connected: set[MachineId] = set()
         self._running: dict[MachineId, str] = {}
         self._tasks: dict[MachineId, asyncio.Task[None]] = {}
@@ -90,8 +125,16 @@ class FakeMachines:
     def contextualise(self, target: Target, context: Context) -> None:
         self.calls += 1
         self.lines[target.machine] = (target, context)
-        if self.prompt:
-            asyncio.get_running_loop().call_soon(self._turn, target.machine)
+        self._hurry(target.machine)
+
+    def run_task(self, machine: MachineId, task: Task) -> None:
+        self.calls += 1
+        if machine in self.lines:
+            self.asked.append((self.lines[machine][0].key, task))
+            self._runner(machine).waiting[task.id] = task
+            if machine in self._connected and task.id in self._runner(machine).journal.ended:
+                self._runner(machine).tell_end(self._speaker(), task)
+            self._hurry(machine)
 
     def tell_hosts(self, deployment: str, hosts: Sequence[Host]) -> None:
         self.calls += 1
@@ -104,6 +147,9 @@ class FakeMachines:
             self._end(
                 machine, Ended(machine, context, succeeded=False, step="deploy", reason="aborted")
             )
+        if machine in self._runners:
+            self._runners[machine].stop(self._speaker())
+        self._hurry(machine)
 
     def forget(self, machine: MachineId) -> None:
         self.calls += 1
@@ -111,6 +157,7 @@ class FakeMachines:
         self.lines.pop(machine, None)
         self._connected.discard(machine)
         self._running.pop(machine, None)
+        self._runners.pop(machine, None)
         if task := self._tasks.pop(machine, None):
             task.cancel()
 
@@ -125,33 +172,78 @@ class FakeMachines:
             if self.lines[machine][0].key == key:
                 self._end(machine, Ended(machine, context, succeeded=True, step="deploy"))
 
+    def release_task(self, key: InstanceKey) -> None:
+        """A held task ends as its outcome says."""
+        for machine, runner in self._runners.items():
+            if self.lines[machine][0].key == key and runner.journal.running is not None:
+                runner.finish(self._speaker())
+                self._hurry(machine)
+
     def break_line(self, machine: MachineId, reason: str = "connection reset") -> None:
         self._connected.discard(machine)
         self._tell(LineLost(machine, reason))
+        self._hurry(machine)
 
     def reboot(self, machine: MachineId) -> None:
         """What ran there was interrupted, and its agent says so."""
-        context = self._running[machine]
-        self._end(
-            machine, Ended(machine, context, succeeded=False, step="deploy", reason="interrupted")
-        )
+        if self._runner(machine).journal.running is not None:
+            self._runner(machine).finish(self._speaker(), "interrupted")
+        else:
+            context = self._running[machine]
+            reason = "interrupted"
+            self._end(
+                machine, Ended(machine, context, succeeded=False, step="deploy", reason=reason)
+            )
 
     def _turn(self, machine: MachineId) -> bool:
         if machine not in self.lines:
             return False
         target, context = self.lines[machine]
-        if target.key in self.silent or self._running.get(machine) == context.id:
+        if target.key in self.silent:
             return False
         if target.key in self.refusing:
             self._tell(LineRefused(machine, self.refusing.pop(target.key)))
             return True
-        new = self._connect(machine)
-        if ended := self.agents.journals.get(machine, {}).get(context.id):
-            if new:
+        return self._work_on(target, context)
+
+    def _work_on(self, target: Target, context: Context) -> bool:
+        machine, runner = target.machine, self._runner(target.machine)
+        busy = self._running.get(machine) == context.id
+        new = not (busy and not runner.waiting) and self._connect(machine)
+        ended = self.agents.journals.get(machine, {}).get(context.id)
+        if new:
+            if ended is not None:
                 self._tell(ended)
+            runner.tell_ends(self._speaker())
+        if busy or runner.journal.running is not None:
             return new
-        self._begin(target, context)
+        if self._begin_task(target):
+            return True
+        if ended is None:
+            self._begin(target, context)
+        return new or ended is None
+
+    def _begin_task(self, target: Target) -> bool:
+        """Before the next step of the context."""
+        runner = self._runner(target.machine)
+
+        def outcome_of(task: Task) -> Outcome:
+            return self.outcomes.get(task.id, self.outcomes.get(target.key, Outcome()))
+
+        if not runner.begin(self._speaker(), outcome_of):
+            return False
+        if runner.journal.running is not None and not runner.journal.running[1].held:
+            runner.finish(self._speaker())
+        self._hurry(target.machine)
         return True
+
+    def _runner(self, machine: MachineId) -> TaskRunner:
+        journal = self.agents.tasks.setdefault(machine, TaskJournal())
+        return self._runners.setdefault(machine, TaskRunner(machine, journal, self._tell))
+
+    def _hurry(self, machine: MachineId) -> None:
+        if self.prompt:
+            asyncio.get_running_loop().call_soon(self._turn, machine)
 
     def _connect(self, machine: MachineId) -> bool:
         if machine in self._connected:
@@ -177,21 +269,29 @@ class FakeMachines:
             self._end(machine, Ended(machine, context.id, succeeded=True, step="deploy"))
 
     async def _run(self, guest: Guest, context: str) -> None:
-        await self.scripts[guest.key.node](guest)
+        try:
+            await self.scripts[guest.key.node](guest)
+        except RecipeFailed as failed:
+            ended = _failed(guest.machine, context, failed.words)
+            self._end(guest.machine, replace(ended, exit_code=failed.code))
+            return
         self._end(guest.machine, Ended(guest.machine, context, succeeded=True, step="deploy"))
 
     def _end(self, machine: MachineId, ended: Ended) -> None:
         self._running.pop(machine, None)
         self.agents.journals.setdefault(machine, {})[ended.context] = ended
         self._tell(ended)
+        self._hurry(machine)
 
-    def _tell(self, event: Connected | LineLost | LineRefused | StepStarted | Ended) -> None:
+    def _tell(self, event: MachineEvent) -> bool:
         """What cannot be kept ends the line, and is told again on the next one."""
         try:
             self._speaker().on_event(event)
         except Transient:
             self._connected.discard(event.machine)
             asyncio.get_running_loop().call_later(1.0, self._turn, event.machine)
+            return False
+        return True
 
     def _speaker(self) -> Conversation:
         assert self.conversation is not None

@@ -9,6 +9,7 @@ from headwater.planning.planner import Plan
 from headwater.planning.records import Record, Run, WorkState
 from headwater.planning.seats import seats
 from headwater.planning.situation import Situation
+from headwater.reconcile.secrecy import Secrecy
 from headwater.topology.desired import Desired
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Machine, MachineState, Tags
@@ -100,5 +101,6 @@ def inputs(situation: Situation) -> Mapping[InstanceKey, Mapping[str, str]]:
     if desired is None:
         return {}
     return {
-        key: referenced_inputs(spec, desired, lookup) for key, spec in desired.instances.items()
+        key: Secrecy().noted(referenced_inputs(spec, desired, lookup))
+        for key, spec in desired.instances.items()
     }

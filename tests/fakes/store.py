@@ -2,9 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from headwater.errors import Stalled
 from headwater.topology.keys import InstanceKey, MachineId
+
+if TYPE_CHECKING:
+    from headwater.topology.reports import ReportPlace
 
 
 class Disk:
@@ -13,6 +17,8 @@ class Disk:
     def __init__(self) -> None:
         self.documents: dict[str, str] = {}
         self.outputs: dict[tuple[InstanceKey, MachineId, str], tuple[int, bytes]] = {}
+        self.reports: dict[ReportPlace, bytes] = {}
+        self.whole: set[ReportPlace] = set()
         self.holder: int | None = None
 
 
@@ -30,12 +36,19 @@ class MemoryStore:
             self.disk.documents[key] = document
 
     def append_output(
-        self, key: InstanceKey, machine: MachineId, context: str, offset: int, content: bytes
+        self,
+        key: InstanceKey,
+        machine: MachineId,
+        context: str,
+        offset: int,
+        content: bytes,
+        *,
+        length: int | None = None,
     ) -> None:
         end, kept = self.disk.outputs.get((key, machine, context), (0, b""))
         news = content[max(0, end - offset) :]
-        if offset + len(content) > end:
-            self.disk.outputs[key, machine, context] = (offset + len(content), kept + news)
+        if (new := offset + (len(content) if length is None else length)) > end:
+            self.disk.outputs[key, machine, context] = (new, kept + news)
 
     def output_size(self, key: InstanceKey, machine: MachineId, context: str) -> int:
         return self.disk.outputs.get((key, machine, context), (0, b""))[0]

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
+from faults.simulated_tasks import Tasks
 from faults.weather import Fault, Weather
 from headwater.reconcile.ports import Conversation
-from headwater.topology.context import Context, Host, Target
+from headwater.topology.context import Context, Host, Target, Task
 from headwater.topology.keys import MachineId
 from headwater.topology.progress import (
     Connected,
@@ -16,6 +17,7 @@ from headwater.topology.progress import (
     LineRefused,
     MachineEvent,
     StepStarted,
+    TaskEnded,
 )
 
 FAILING = "exit 7"
@@ -41,9 +43,12 @@ class Agent:
         """It could not be talked to for certain: nobody can know what it does."""
         self.heard: dict[str, float] = {}
         """When a controller was last told of each end."""
+        self.tasks = Tasks(machine, weather, self._say, self._go_on)
         self._weather = weather
         self._wanted: Context | None = None
         self._running: tuple[Context, asyncio.TimerHandle] | None = None
+        self._finished = 0.0
+        """When the last context ended."""
 
     @property
     def runs(self) -> bool:
@@ -53,9 +58,11 @@ class Agent:
     def serves(self) -> str:
         """The digest of the work that was done last and well, as some controller has heard."""
         last = next(reversed(self.journal.values()), None)
-        idle = not (self.runs or self.refused)
-        known = last and last.succeeded and last.context in self.heard
-        return _digest(last.context) if last and known and idle else ""
+        if last is None or not last.succeeded or self.runs or self.refused:
+            return ""
+        digest = _digest(last.context)
+        told = (at for context, at in self.heard.items() if _digest(context) == digest)
+        return digest if max(told, default=-1.0) >= self._finished else ""
 
     @property
     def last(self) -> str:
@@ -71,7 +78,7 @@ class Agent:
             self._say(ended)
         elif self._running is None:
             self._begins(self.machine)
-            self._begin(context)
+            self._go_on()
         elif self._running[0].id == context.id:
             self._say(StepStarted(self.machine, context.id, 0, "deploy"))
 
@@ -79,6 +86,15 @@ class Agent:
         if self._running is not None:
             self._running[1].cancel()
             self._finish(self._running[0], reason)
+        self.tasks.stop(reason)
+
+    def _go_on(self) -> None:
+        """One thing at a time; tasks come before the context."""
+        wanted = self._wanted
+        if self._running is not None or self.tasks.begin():
+            return
+        if wanted is not None and wanted.id not in self.journal:
+            self._begin(wanted)
 
     def _begin(self, context: Context) -> None:
         self._weather.tell(f"agent of {self.machine} begins {context.id}")
@@ -100,15 +116,18 @@ class Agent:
         )
         self._weather.tell(f"agent of {self.machine} ends {context.id} {ended.reason}")
         self._running = None
+        self._finished = asyncio.get_running_loop().time()
         self.journal[context.id] = ended
         if self._wanted is None or self._wanted.id == context.id:
             self._say(ended)
-        elif self._wanted.id not in self.journal:
-            self._begin(self._wanted)
+        self._go_on()
 
-    def _say(self, event: MachineEvent) -> None:
-        if self.tell is not None and self.tell(event) and isinstance(event, Ended):
+    def _say(self, event: MachineEvent) -> bool:
+        if self.tell is None or not self.tell(event):
+            return False
+        if isinstance(event, Ended):
             self.heard[event.context] = asyncio.get_running_loop().time()
+        return True
 
 
 def _digest(context: str) -> str:
@@ -123,6 +142,8 @@ class _Line:
     refused: bool = False
     """It is tried again for another context only."""
     stalls: bool = False
+    tasks: dict[str, Task] = field(default_factory=dict)
+    """Asked for, and their ends not heard."""
 
 
 @dataclass
@@ -143,14 +164,31 @@ class SimulatedMachines:
 
     def contextualise(self, target: Target, context: Context) -> None:
         line = self.lines.get(target.machine)
+        tasks = line.tasks if line is not None else {}
         if line is not None and line.refused and line.context.id != context.id:
             line = None
         if line is None:
-            self.lines[target.machine] = line = _Line(target, context)
+            self.lines[target.machine] = line = _Line(target, context, tasks=tasks)
             self._dial(line, 0.2)
         line.target, line.context = target, context
         if line.stands:
             self._agent(line).want(context)
+
+    def run_task(self, machine: MachineId, task: Task) -> None:
+        line = self.lines.get(machine)
+        if line is not None:
+            line.tasks[task.id] = task
+            if line.stands:
+                self._take(line, task)
+
+    def _take(self, line: _Line, task: Task) -> None:
+        machine, conversation = line.target.machine, self.conversation
+        if conversation is not None:
+            self._agent(line).tasks.take(
+                task,
+                printed=conversation.output_offset(machine, task.id),
+                reported=conversation.report_offset(machine, task.id),
+            )
 
     def tell_hosts(self, deployment: str, hosts: Sequence[Host]) -> None:
         """Hosts files are no part of this world."""
@@ -197,6 +235,8 @@ class SimulatedMachines:
             agent.tell = lambda event: self._say(line, event)
             self._say(line, Connected(machine))
             agent.want(line.context)
+            for task in list(line.tasks.values()):
+                self._take(line, task)
             agent.refused = False
             if line.stalls:
                 asyncio.get_running_loop().call_later(60.0, self._give_up, line)
@@ -211,6 +251,7 @@ class SimulatedMachines:
         if line.stands:
             line.stands = False
             self._agent(line).tell = None
+            self._agent(line).tasks.hang_up()
 
     def _agent(self, line: _Line) -> Agent:
         machine = line.target.machine
@@ -221,4 +262,6 @@ class SimulatedMachines:
             return False
         if self.conversation is not None:
             self.conversation.on_event(event)
+            if isinstance(event, TaskEnded):
+                line.tasks.pop(event.task, None)
         return True

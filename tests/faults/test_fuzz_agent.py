@@ -45,8 +45,13 @@ FROM_AGENT: list[dict[str, object]] = [
     protocol.ended(
         context="c1", succeeded=True, step="x", exit_code=0, reason="", words="", seconds=0.1
     ),
+    protocol.report("c1", 0, b"text"),
+    protocol.task_ended(
+        task="c1", succeeded=True, step="x", exit_code=0, reason="", words="", seconds=0.1
+    ),
     protocol.request(id=1, verb="set", key="a", value="b", wait=True, ignore_abort=False),
     protocol.cancel(1),
+    protocol.blocked([1]),
 ]
 FROM_CONTROLLER: list[dict[str, object]] = [
     protocol.context(
@@ -57,6 +62,16 @@ FROM_CONTROLLER: list[dict[str, object]] = [
         authorized_keys=[],
         have=0,
     ),
+    protocol.task(
+        id="c1",
+        steps=[protocol.step("report", "web", "#!/bin/sh\ntrue\n", [])],
+        environment=[["A", "b"]],
+        timeout=5.0,
+        collects=True,
+        have=0,
+        have_report=0,
+    ),
+    protocol.heard("c1"),
     protocol.hosts(["127.0.0.1\tone"]),
     protocol.stop("why"),
     protocol.reply(1, 0, "value", ""),
@@ -108,7 +123,7 @@ class Hearing:
         listed = house.machine(record.key)
         self.line = Line(
             Target(machine, listed.key, "127.0.0.1", 22, "root", str(listed.host_key)),
-            context(spec, record),
+            context(spec, record, desired.nodes),
             Terms(login, bundle(), house.conversation, asyncio.Semaphore(1), 1.0),
         )
         self.session = AgentSession(bundle(), self.line)

@@ -67,6 +67,30 @@ class AgentLine:
             )
         )
 
+    def task(
+        self,
+        id: str,
+        *scripts: str,
+        collects: bool = False,
+        timeout: float = 60.0,
+        have: int = 0,
+        have_report: int = 0,
+    ) -> None:
+        """Have the agent run a task with one step per script."""
+        self.send(
+            protocol.task(
+                id=id,
+                steps=[
+                    protocol.step(f"step{n}", "test", text, []) for n, text in enumerate(scripts)
+                ],
+                environment=[],
+                timeout=timeout,
+                collects=collects,
+                have=have,
+                have_report=have_report,
+            )
+        )
+
     def send(self, message: dict[str, object]) -> None:
         self._write(protocol.encode(message))
 
@@ -82,14 +106,25 @@ class AgentLine:
 
     def output(self, id: str) -> bytes:
         """All output that has been received of the context, in order and without gaps."""
+        return self._content("output", context=id)
+
+    def report(self, id: str) -> bytes:
+        """Of a task's report, as above."""
+        return self._content("report", task=id)
+
+    def _content(self, kind: str, **fields: object) -> bytes:
         found = b""
-        for message in [m for m in self._kept if m["kind"] == "output" and m["context"] == id]:
-            assert message["offset"] == len(found)
-            found += protocol.content_of(message)
+        for message in self._kept:
+            if message["kind"] == kind and fields.items() <= message.items():
+                assert message["offset"] == len(found)
+                found += protocol.content_of(message)
         return found
 
     def ended(self, id: str) -> dict[str, Any]:
         return self.receive("ended", context=id)
+
+    def task_ended(self, id: str) -> dict[str, Any]:
+        return self.receive("task_ended", task=id)
 
     def is_closed(self) -> bool:
         """Waits until the other side has hung up."""

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from headwater.errors import Transient
 from headwater.topology.keys import MachineId
-from headwater.topology.progress import MachineEvent, Output, Reply, Request
+from headwater.topology.progress import MachineEvent, Output, Reply, ReportPiece, Request
 
 Event = TypeVar("Event", bound=MachineEvent)
 
@@ -18,15 +19,23 @@ class Recorder:
         self.requests: list[Request] = []
         self.cancelled: list[Request] = []
         self.outputs: dict[tuple[MachineId, str], bytes] = {}
+        self.reports: dict[tuple[MachineId, str], bytes] = {}
         self.answer: Callable[[Request], Awaitable[Reply]] = _unset
+        self.failures = 0
+        """Of this many events to come, none can be kept."""
         self._changed = asyncio.Event()
 
     def on_event(self, event: MachineEvent) -> None:
+        if self.failures:
+            self.failures -= 1
+            self._changed.set()
+            raise Transient("the disk is full")
         self.events.append(event)
-        if isinstance(event, Output):
-            kept = self.outputs.get((event.machine, event.context), b"")
-            assert event.offset == len(kept), "neither a gap nor a repetition"
-            self.outputs[event.machine, event.context] = kept + event.content
+        match event:
+            case Output():
+                _append(self.outputs, (event.machine, event.context), event)
+            case ReportPiece():
+                _append(self.reports, (event.machine, event.task), event)
         self._changed.set()
 
     async def on_request(self, request: Request) -> Reply:
@@ -41,6 +50,9 @@ class Recorder:
 
     def output_offset(self, machine: MachineId, context: str) -> int:
         return len(self.outputs.get((machine, context), b""))
+
+    def report_offset(self, machine: MachineId, task: str) -> int:
+        return len(self.reports.get((machine, task), b""))
 
     def all(self, kind: type[Event]) -> list[Event]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -58,6 +70,16 @@ class Recorder:
                     await self._changed.wait()
         except TimeoutError:
             raise AssertionError(f"it never came; there was: {self.events}") from None
+
+
+def _append(
+    kept: dict[tuple[MachineId, str], bytes],
+    place: tuple[MachineId, str],
+    event: Output | ReportPiece,
+) -> None:
+    before = kept.get(place, b"")
+    assert event.offset == len(before), "neither a gap nor a repetition"
+    kept[place] = before + event.content
 
 
 async def _unset(request: Request) -> Reply:  # noqa: ARG001  # the shape

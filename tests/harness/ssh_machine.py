@@ -87,6 +87,9 @@ class SshMachine:
             forth.cancel()
             with suppress(ProcessLookupError):
                 child.kill()
+            # A pipe that is full and read by nobody would never end.
+            while await child.stdout.read(65536):
+                pass
             await child.wait()
 
 

@@ -1,7 +1,9 @@
 """The agent on other Pythons than the controller's, where this machine has them."""
 
+import io
 import shutil
 import subprocess
+import tarfile
 
 import pytest
 
@@ -30,3 +32,8 @@ def test_recipes_and_verbs_run_on_this_python(tmp_path, version):
         assert (end["exit_code"], line.output("c1").decode()) == (3, "ü\nö\n")
         line.run("c2", "#!/bin/sh\nexec sleep 600", timeout=0.1)
         assert line.ended("c2")["reason"] == "timeout"
+        line.task("t1", "#!/bin/sh\necho b > $SLIPSTREAM_REPORT_DIR/ü; exit 4", collects=True)
+        end = line.task_ended("t1")
+        assert (end["exit_code"], end["reason"]) == (4, "exit")
+        with tarfile.open(fileobj=io.BytesIO(line.report("t1"))) as archive:
+            assert archive.getnames() == ["ü"]

@@ -33,7 +33,8 @@ def end(process: "subprocess.Popen[bytes]") -> tuple[int, bytes, str]:
 def test_get_prints_the_value(machine, line, prefix):
     asked = machine.verb(f"{prefix}-get", "ce.1:hostname")
     request = line.receive("request")
-    assert request | {"id": 0} == protocol.request(
+    assert 0 < request["patience"] <= 60
+    assert request | {"id": 0, "patience": None} == protocol.request(
         id=0, verb="get", key="ce.1:hostname", value="", wait=True, ignore_abort=False
     )
     line.send(protocol.reply(request["id"], 0, "géneva", ""))
@@ -43,7 +44,7 @@ def test_get_prints_the_value(machine, line, prefix):
 def test_get_waits_until_the_value_is_set(machine, line):
     asked = machine.verb("ss-get", "--timeout", "0", "ready")
     request = line.receive("request")
-    assert asked.poll() is None
+    assert (request["patience"], asked.poll()) == (None, None)
     line.send(protocol.reply(request["id"], 0, "", ""))
     assert end(asked) == (0, b"\n", "")
 
@@ -124,6 +125,20 @@ def test_options_of_the_seed_that_mean_nothing_here_are_accepted(machine, line):
 
 
 @pytest.mark.usefixtures("line")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([b"ss-set", b"a", b"\xff\xfe"], "the value is no UTF-8 text; base64 makes it one"),
+        ([b"ss-set", b"\xe9", b"1"], "the key is no UTF-8 text; base64 makes it one"),
+        ([b"ss-display", b"caf\xe9"], "the value is no UTF-8 text; base64 makes it one"),
+    ],
+)
+def test_what_is_no_text_is_refused(machine, arguments, words):
+    asked = machine.verb(*[os.fsdecode(argument) for argument in arguments])
+    assert end(asked) == (7, b"", f"{os.fsdecode(arguments[0])}: {words}\n")
+
+
+@pytest.mark.usefixtures("line")
 def test_a_value_that_is_too_long_is_refused(machine):
     code, _, errors = end(machine.verb("ss-set", "a", "x" * (64 * 1024 + 1)))
     assert code == 7
@@ -173,7 +188,9 @@ def test_a_request_is_asked_again_on_the_next_line(machine, line):
     asked = machine.verb("ss-get", "a")
     first = line.receive("request")
     again = machine.attach()
-    assert again.receive("request") == first
+    second = again.receive("request")
+    assert second["patience"] < first["patience"]
+    assert second | {"patience": None} == first | {"patience": None}
     again.send(protocol.reply(first["id"], 0, "1", ""))
     assert end(asked) == (0, b"1\n", "")
 
@@ -217,3 +234,32 @@ def test_own_hosts_file_is_kept_in_a_block(machine):
     assert own.read_text() == (
         "127.0.0.1 localhost\n# BEGIN headwater\n10.0.0.2\tce.1 ce\n# END headwater\n"
     )
+
+
+CANARY = "hunter2hunter2"
+MADE = "v=$(printf %s uhagre2uhagre2 | tr a-z n-za-m); ss-set key $v"
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize(
+    ("ask", "value"), [("v=$(ss-get key)", CANARY), (MADE, "")], ids=["get", "set"]
+)
+def test_what_is_secret_is_in_no_file_of_the_agent(machine, line, ask, value, restarted):
+    """Also where the daemon that is told of it has not started the step."""
+    fails = "printf %s hunter2; sleep 0.2; echo hunter2; echo $v | base64; echo no $v; exit 7"
+    line.run("c1", f"#!/bin/sh\n{ask}\n{fails}\n")
+    asked = line.receive("request")
+    if restarted:
+        machine.kill_daemon()
+        line = machine.attach()
+        line.run("c1", "#!/bin/sh\n")
+        asked = line.receive("request")
+    line.send(protocol.reply(asked["id"], 0, value, "", secret=True))
+    ended = line.ended("c1")
+
+    assert (ended["exit_code"], ended["words"]) == (7, "no ***")
+    # In base64 the last letter also holds bits of the line end.
+    assert line.output("c1") == b"***\n***K\nno ***\n"
+    files = [file for file in machine.home.rglob("*") if file.is_file()]
+    assert [file for file in files if CANARY.encode() in file.read_bytes()] == []
+    assert not list((machine.home / "hush").iterdir())

@@ -1,18 +1,30 @@
 """Lines that cannot stand, and lines that come back."""
 
 import asyncio
+import io
 import stat
+import tarfile
 from contextlib import AsyncExitStack
 
 import asyncssh
 import pytest
 
 from contracts.test_machines import context, running
+from harness.agent_line import eventually
 from harness.recorder import Recorder
 from harness.ssh_machine import at, public, ssh_machine
 from headwater.errors import Stalled
 from headwater.remote.keys import login_key
-from headwater.topology.progress import Connected, Ended, LineLost, LineRefused, Reply
+from headwater.topology.context import Step, Task
+from headwater.topology.progress import (
+    Connected,
+    Ended,
+    LineLost,
+    LineRefused,
+    Reply,
+    ReportPiece,
+    TaskEnded,
+)
 
 TRUE = "#!/bin/sh\n"
 
@@ -183,3 +195,78 @@ def test_a_login_key_that_is_damaged_says_what_to_do(tmp_path):
     (tmp_path / "id_ed25519").write_text("rubbish")
     with pytest.raises(Stalled, match="remove it"):
         login_key(tmp_path)
+
+
+# Tasks.
+
+
+def task(id: str, *scripts: str, collects: bool = False) -> Task:
+    return Task(id, tuple(Step("s", "test", script=text) for text in scripts), collects=collects)
+
+
+async def test_a_machine_that_is_reached_otherwise_keeps_its_tasks(lines, recorder, server):
+    lines.contextualise(server.target, context("c1", TRUE))
+    await recorder.next(Ended)
+    lines.run_task(server.target.machine, task("t", "#!/bin/sh\nss-get go"))
+    await recorder.until(lambda: recorder.requests)
+    lines.contextualise(at(server.target, user="admin"), context("c1", TRUE))
+
+    async def answer(_: object) -> Reply:
+        return Reply(0)
+
+    recorder.answer = answer
+    assert (await recorder.next(TaskEnded)).succeeded
+    assert len(recorder.requests) == 2
+
+
+async def test_a_task_that_no_message_can_hold_ends_by_itself(lines, recorder, server):
+    lines.contextualise(server.target, context("c1", TRUE))
+    await recorder.next(Ended)
+    lines.run_task(server.target.machine, task("t", *("#!/bin/sh\n" + "#" * 600_000,) * 2))
+    ended = await recorder.next(TaskEnded)
+    assert (ended.succeeded, ended.reason) == (False, "unstartable")
+    assert "too large" in ended.words
+    lines.run_task(server.target.machine, task("t2", TRUE))
+    assert (await recorder.next(TaskEnded, 2)).succeeded
+
+
+async def test_what_is_heard_is_not_asked_for_again_and_its_archive_goes(lines, recorder, server):
+    machine = server.target.machine
+    lines.contextualise(server.target, context("c1", TRUE))
+    lines.run_task(machine, task("t", collects=True))
+    await recorder.next(TaskEnded)
+    kept = server.machine.home / "tasks/t"
+    await asyncio.to_thread(eventually, (kept / "heard").exists)
+    await asyncio.to_thread(eventually, lambda: not (kept / "report.tgz").exists())
+    server.drop()
+    await recorder.next(Ended, 2)
+    lines.run_task(machine, task("t2", TRUE))
+    await recorder.next(TaskEnded, 2)
+    assert [ended.task for ended in recorder.all(TaskEnded)] == ["t", "t2"]
+
+
+async def test_a_report_of_many_pieces_goes_on_on_another_line(lines, recorder, server):
+    machine = server.target.machine
+    lines.contextualise(server.target, context("c1", TRUE))
+    script = "#!/bin/sh\nhead -c 6000000 /dev/urandom > $HEADWATER_REPORT_DIR/noise"
+    lines.run_task(machine, task("t", script, collects=True))
+    await recorder.next(ReportPiece, 3)
+    server.drop()
+    ended = await recorder.next(TaskEnded)
+    assert ended.succeeded
+    assert len(recorder.all(Connected)) == 2
+    assert len(recorder.reports[machine, "t"]) > 6_000_000
+    with tarfile.open(fileobj=io.BytesIO(recorder.reports[machine, "t"])) as archive:
+        assert archive.getnames() == ["noise"]
+
+
+async def test_a_piece_that_cannot_be_kept_is_told_again(lines, recorder, server):
+    machine = server.target.machine
+    lines.contextualise(server.target, context("c1", TRUE))
+    await recorder.next(Ended)
+    script = "#!/bin/sh\nhead -c 2000000 /dev/urandom > $HEADWATER_REPORT_DIR/noise"
+    lines.run_task(machine, task("t", script, collects=True))
+    await recorder.next(ReportPiece, 2)
+    recorder.failures = 1
+    assert (await recorder.next(TaskEnded)).succeeded
+    assert len(recorder.reports[machine, "t"]) > 2_000_000

@@ -9,6 +9,7 @@ import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from fakes.controller import BUSY, FakeController, deployment, everything, insta
 from headwater.planning.status import Login, Phase
 from headwater.store.outputs import Outputs
 from headwater.topology.keys import InstanceKey, MachineId
+from headwater.topology.reports import ReportPlace, report_name
 from headwater.web.server import serving
 
 DEADLINE = 30
@@ -165,8 +167,12 @@ async def test_wait_ends_with_1_when_failed_and_3_after_its_timeout(
 @pytest.mark.usefixtures("controller")
 async def test_params_shows_values_and_writers(start: Start):
     assert (await ended(await start("params", "hello")))[1].splitlines() == [
-        "INSTANCE  PARAMETER  VALUE      WRITER",
-        "wn.1      hostname   127.1.0.1  headwater",
+        "INSTANCE  PARAMETER  TYPE    VALUE      WRITER     TIME",
+        "wn.1      hostname   string  127.1.0.1  headwater  -",
+        "wn.1      token      secret  (secret)   wn.1       2026-11-22 12:00:00",
+        "",
+        "INSTANCE  PARAMETER  TYPE     VALUE      WRITER  TIME",
+        "ce.1      slots      integer  (not set)  ce.1    -",
     ]
     _, out, _ = await ended(await start("params", "hello", "-o", "json"))
     assert json.loads(out)[0]["writer"] == "headwater"
@@ -288,3 +294,32 @@ async def test_schema_writes_files_and_tells_when_they_are_stale(start: Start, t
     code, _, err = await ended(await start("schema", str(target), "--check"))
     assert code == 1
     assert err.startswith(f"{files[0]} is out of date")
+
+
+async def test_reports_are_listed_filtered_and_fetched(controller, start, tmp_path):
+    for run, index in ((1, 1), (2, 1), (2, 2)):
+        key = InstanceKey("hello", "wn", index)
+        where = ReportPlace("hello", run, report_name(key, datetime(2030, 1, 1, 12, tzinfo=UTC)))
+        controller.store.append(where, 0, f"{run} {index}".encode())
+        controller.store.close(where)
+    folder = tmp_path / "fetched"
+
+    shown = await ended(await start("reports", "hello", "--run", "1"))
+    fetched = await ended(await start("reports", "hello", "--to", str(folder), "-o", "json"))
+    none = await ended(await start("reports", "hello", "--instance", "wn.9"))
+    missing = await ended(await start("reports", "helo"))
+
+    assert shown[:2] == (
+        0,
+        (
+            "RUN  INSTANCE  TIME (UTC)           BYTES  FILE\n"
+            "1    wn.1      2030-01-01 12:00:00  3      wn.1_report_2030-01-01T120000Z.tgz\n"
+        ),
+    )
+    assert [view["run"] for view in json.loads(fetched[1])] == [2, 2]
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {
+        "wn.1_report_2030-01-01T120000Z.tgz": "2 1",
+        "wn.2_report_2030-01-01T120000Z.tgz": "2 2",
+    }
+    assert none == (0, "", "hello has no such reports\n")
+    assert (missing[0], "did you mean 'hello'?" in missing[2]) == (1, True)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,16 @@ import pytest
 
 from fakes.controller import BUSY, FakeController, deployment, everything, instance
 from headwater.errors import Stalled
-from headwater.planning.status import ControllerStatus, DeploymentStatus, Login, Phase
+from headwater.planning.status import (
+    ControllerStatus,
+    DeploymentStatus,
+    Login,
+    Phase,
+    ReportView,
+)
 from headwater.store.outputs import Outputs
 from headwater.topology.keys import InstanceKey, MachineId
+from headwater.topology.reports import ReportPlace, report_name
 from headwater.web.encoding import decode
 from headwater.web.listening import connected
 from headwater.web.server import Addresses, serving
@@ -285,3 +293,54 @@ async def test_the_socket_works_below_a_very_long_path_and_is_private(
 
     status = decode(DeploymentStatus, json.loads(text))
     assert (code, status.instances[0]) == (200, instance("wn.1"))
+
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+
+
+def kept(controller: FakeController, content: bytes, run: int = 1) -> ReportPlace:
+    where = ReportPlace("hello", run, report_name(InstanceKey("hello", "wn", 1), NOON))
+    controller.store.append(where, 0, content)
+    controller.store.close(where)
+    return where
+
+
+async def test_reports_are_listed_and_come_as_they_are_on_the_owners_socket(controller, addresses):
+    where = kept(controller, bytes(range(256)) * 400)
+    code, listed = await asked(addresses, "/api/v1/deployments/hello/reports")
+
+    assert code == 200
+    assert decode(tuple[ReportView, ...], json.loads(listed)) == controller.reports("hello")
+    connection = Unix(addresses.socket.parent)
+    path = f"/api/v1/deployments/hello/reports/1/{where.file}"
+    await asyncio.to_thread(connection.request, "GET", path)
+    answer = await asyncio.to_thread(connection.getresponse)
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/gzip")
+    assert await asyncio.to_thread(answer.read) == bytes(range(256)) * 400
+    connection.close()
+    assert (await asked(addresses.url, "/api/v1/deployments/hello/reports"))[0] == 404
+
+
+async def test_reports_outlive_their_deployment(controller, addresses):
+    kept(controller, b"report")
+    controller.become(everything())
+
+    assert (await asked(addresses, "/api/v1/deployments/hello/reports"))[0] == 200
+    assert (await asked(addresses, "/api/v1/deployments/other/reports"))[0] == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "2/wn.1_report_2030-01-01T120000Z.tgz",
+        "1/wn.2_report_2030-01-01T120000Z.tgz",
+        "1/..%2f..%2fheadwater.db",
+        "1/%2e%2e",
+        "0/wn.1_report_2030-01-01T120000Z.tgz",
+        "one/wn.1_report_2030-01-01T120000Z.tgz",
+    ],
+)
+async def test_a_report_that_there_is_not_is_not_found(controller, addresses, path):
+    kept(controller, b"report")
+
+    assert (await asked(addresses, f"/api/v1/deployments/hello/reports/{path}"))[0] == 404

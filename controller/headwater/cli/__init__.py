@@ -12,6 +12,7 @@ _VERBS = {
     "wait": Verb("headwater.cli.wait:wait", "Wait until a deployment is Ready."),
     "params": Verb("headwater.cli.params:params", "Show the runtime parameters of a deployment."),
     "logs": Verb("headwater.cli.logs:logs", "Show what recipes printed."),
+    "reports": Verb("headwater.cli.reports:reports", "Show or fetch the reports of a deployment."),
     "ssh": Verb("headwater.cli.ssh:ssh", "Open a shell on an instance, or run a command there."),
     "retry": Verb("headwater.cli.control:retry", "Try again what failed."),
     "abort": Verb("headwater.cli.control:abort", "Stop the run of a deployment."),

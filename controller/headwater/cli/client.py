@@ -1,6 +1,7 @@
 """The running controller, found through its state directory."""
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +49,18 @@ class Client:
         """The controller's words on what follows."""
         with self._answer("POST", path, json.dumps(body).encode()) as (answer, _):
             return str(json.load(answer)["message"])
+
+    def save(self, path: str, file: Path) -> None:
+        """The body as it comes; the file is whole, or as it was before."""
+        part = file.with_name(f".{file.name}.part")
+        try:
+            with self._answer("GET", path) as (answer, _), part.open("wb") as target:
+                shutil.copyfileobj(answer, target)
+                if answer.length:
+                    raise HTTPException(f"{answer.length} bytes of {file.name} are missing")
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
 
     def statuses(self, deadline: float | None = None) -> Iterator[ControllerStatus]:
         """The status now and after each change, until the controller stops.

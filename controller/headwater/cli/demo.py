@@ -135,7 +135,7 @@ def _show(running: "Running", repository: Path, state: Path) -> None:
     shown = next(d for d in status.deployments if d.name == SHOWN)
     show(
         tables.instances(shown),
-        tables.parameters(running.controller.parameters(SHOWN)),
+        *tables.parameters(running.controller.parameters(SHOWN)),
         tables.clouds(status),
     )
     manifest = repository / SHOWN / "deployment.toml"

@@ -16,11 +16,14 @@ from headwater.reporting import tables
 @output_option
 @state_option
 def params(name: str, output: str, state: Path) -> None:
-    """Show the runtime parameters of the deployment NAME."""
+    """Show the runtime parameters of the deployment NAME, node by node; secrets as such.
+
+    The time is that of the last change, in UTC.
+    """
     views = Client(state).get(tuple[ParameterView, ...], path_of(name, "parameters"))
     if output == "json":
         show_json(views)
     elif views:
-        show(tables.parameters(views))
+        show(*tables.parameters(views))
     else:
         click.echo(f"{name} has no parameters yet", err=True)

@@ -95,6 +95,8 @@ def _show_deployment(status: DeploymentStatus) -> None:
     attempted = short(status.attempted_revision)
     beside = f", {attempted} attempted" if attempted and attempted != applied else ""
     click.echo(f"revision {applied} applied{beside}")
+    if status.reports:
+        click.echo(f"{status.reports} reports of this run: headwater reports {status.name}")
     for diagnostic in status.diagnostics:
         click.echo(f"error: {tables.printable(diagnostic)}")
     click.echo()

@@ -27,7 +27,7 @@ def compile_catalog(snapshot: Snapshot, parser: Parser, *, today: date | None = 
         (failed[definition.name] if is_deployment else elsewhere).append(diagnostic)
     deployments: dict[str, ResolvedDeployment] = {}
     for deployment in sorted(index.sound(Deployment), key=lambda d: d.name):
-        resolution = Resolution(deployment, index, components, today)
+        resolution = Resolution(deployment, index, components, snapshot.files, today)
         if resolved := resolution.resolve():
             deployments[deployment.name] = resolved
         else:

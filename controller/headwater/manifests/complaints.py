@@ -74,7 +74,7 @@ def _words(details: ErrorDetails, model: type[Resource]) -> tuple[str, str]:  # 
             return f"unknown key '{key}'", did_you_mean(key, known) or _known(known)
         case "missing":
             return f"missing key '{key}'", ""
-        case "literal_error":
+        case "literal_error" | "enum":
             choices = str(bounds["expected"]).replace(" or ", ", ")
             hint = did_you_mean(value, _unquoted(choices)) if isinstance(value, str) else ""
             return f"'{key}' is {shown(value)}, not one of {choices}", hint

@@ -17,6 +17,10 @@ from headwater.manifests.quantities import (
     PublicKey,
     wrong,
 )
+from headwater.manifests.references import DefaultValue
+from headwater.manifests.values import ParameterType
+
+Type = Annotated[ParameterType, Field(strict=False)]
 
 
 class Size(Model):
@@ -45,10 +49,26 @@ class Input(Model):
     description: str = ""
     required: bool = False
     """A node must bind it."""
+    type: Type = ParameterType.STRING
+    """Which texts may be its value; `secret`: only a secret may be bound to it."""
+    default: DefaultValue | None = None
+    """The value where no node binds it."""
+
+    @model_validator(mode="after")
+    def _default(self) -> Self:
+        if self.default is None:
+            return self
+        if self.required:
+            raise wrong("is required, and has a default all the same")
+        if self.type is ParameterType.SECRET:
+            raise wrong("is a secret, which has no default: its value would be in Git")
+        return self
 
 
 class Output(Model):
     description: str = ""
+    type: Type = ParameterType.STRING
+    """Which texts a machine may set; `secret`: shown to nobody but its readers."""
 
 
 class Recipes(Model):

@@ -7,7 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from headwater.manifests.component import Component, ComponentSpec, Input, Network, Recipes, Size
+from headwater.manifests.component import (
+    Component,
+    ComponentSpec,
+    Input,
+    Network,
+    Output,
+    Recipes,
+    Size,
+)
 from headwater.manifests.index import Defined, Index, Unresolved, broken
 from headwater.manifests.parse import Definition
 from headwater.manifests.recipes import recipe
@@ -42,7 +50,7 @@ class FlatComponent:
     packages: tuple[str, ...] = ()
     ssh_keys: tuple[str, ...] = ()
     inputs: Mapping[str, Input] = field(default_factory=dict)
-    outputs: tuple[str, ...] = ()
+    outputs: Mapping[str, Output] = field(default_factory=dict)
     recipes: Mapping[RecipeKind, tuple[Recipe, ...]] = field(default_factory=dict)
 
 
@@ -97,7 +105,7 @@ class Components:
         except Unresolved as unresolved:
             self._refuse(definition, ("spec", "extends"), unresolved)
         flat = _inherited(component.name, spec, parent, self._recipes(component))
-        for name in sorted(flat.inputs.keys() & set(flat.outputs)):
+        for name in sorted(flat.inputs.keys() & flat.outputs.keys()):
             words = Unresolved(f"parameter '{name}' is both an input and an output")
             place = "outputs" if name in spec.outputs else "inputs"
             self._refuse(definition, ("spec", place, name), words)
@@ -150,7 +158,7 @@ def _inherited(
         packages=_union(parent.packages, spec.packages),
         ssh_keys=parent.ssh_keys if spec.ssh_keys is None else _union((), spec.ssh_keys),
         inputs={**parent.inputs, **spec.inputs},
-        outputs=_union(parent.outputs, spec.outputs),
+        outputs={**parent.outputs, **spec.outputs},
         recipes={
             kind: (*parent.recipes.get(kind, ()), *([own[kind]] if kind in own else []))
             for kind in RecipeKind

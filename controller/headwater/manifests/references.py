@@ -7,12 +7,11 @@ from pydantic import PlainValidator, WithJsonSchema
 
 from headwater.manifests.quantities import wrong
 from headwater.manifests.resolved import Binding, Literal, Reference, Secret
-
-LONGEST_VALUE = 64 * 1024
-"""Bytes of a runtime parameter (semantics.md 7)."""
+from headwater.manifests.values import LONGEST_VALUE
 
 _REFERENCE = r"^([a-z][a-z0-9-]*)(\[(\*|[1-9][0-9]{0,4})\])?\.([A-Za-z0-9_][A-Za-z0-9_.-]*)$"
-_SECRET = r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$"  # noqa: S105  # the form of a name
+_STEP = "[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_SECRET = rf"^{_STEP}(/{_STEP})*$"
 _OF_ITSELF = re.compile(r"(hostname|instanceId|state|url\..+)\Z")
 
 
@@ -28,19 +27,28 @@ def binding(value: object) -> Binding:
             return _reference(reference)
         case {"secret": str(name), **rest} if not rest:
             if not re.fullmatch(_SECRET, name):
-                raise wrong("names no secret: letters, digits, '_', '-', '.' and '/'")
+                raise wrong(
+                    "names no secret: write 'name' or 'folder/name', of letters, digits, _ - ."
+                )
             return Secret(name)
         case dict():
             raise wrong("is not an input: a table is { from = '...' }; a name with dots is quoted")
         case list():
-            return _literal("\n".join(map(_item, value)))
+            return _literal("\n".join(map(_item, value)), many=True)
     return _literal(_text(value))
 
 
-def _literal(text: str) -> Literal:
+def default(value: object) -> Literal:
+    """Raises a validation error that says what may stand here."""
+    if isinstance(bound := binding(value), Literal):
+        return bound
+    raise wrong("is not a default: a string, an integer, true, false, or an array of these")
+
+
+def _literal(text: str, *, many: bool = False) -> Literal:
     if len(text.encode(errors="replace")) > LONGEST_VALUE:
         raise wrong("is too long: a parameter holds at most 64 KiB")
-    return Literal(text)
+    return Literal(text, many)
 
 
 def _text(value: object) -> str:
@@ -77,14 +85,16 @@ def _table(key: str, pattern: str) -> dict[str, Any]:
     }
 
 
+_LITERAL: list[dict[str, Any]] = [*_SCALAR, {"type": "array", "items": {"anyOf": _SCALAR}}]
+
+DefaultValue = Annotated[Literal, PlainValidator(default), WithJsonSchema({"anyOf": _LITERAL})]
 InputValue = Annotated[
     Binding,
     PlainValidator(binding),
     WithJsonSchema(
         {
             "anyOf": [
-                *_SCALAR,
-                {"type": "array", "items": {"anyOf": _SCALAR}},
+                *_LITERAL,
                 _table("from", _REFERENCE),
                 _table("secret", _SECRET),
             ]

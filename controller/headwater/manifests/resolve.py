@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import date
 
+from headwater.manifests.bindings import check_reference, defaults, fitted, typed
 from headwater.manifests.cloud import Cloud
 from headwater.manifests.component import Size
 from headwater.manifests.deployment import MOST, Deployment, Node
@@ -17,13 +18,17 @@ from headwater.manifests.references import exists_by_itself
 from headwater.manifests.resolved import (
     Binding,
     Diagnostic,
+    Encrypted,
     Reference,
     ResolvedDeployment,
     ResolvedImage,
     ResolvedNode,
+    Secret,
     Update,
 )
 from headwater.manifests.resolved import Size as ResolvedSize
+from headwater.manifests.secrets import encrypted
+from headwater.manifests.snapshot import File
 from headwater.manifests.suggestions import did_you_mean
 
 LOCAL_DRIVER = "local"
@@ -39,6 +44,7 @@ class Resolution:
         deployment: Defined[Deployment],
         index: Index,
         components: Components,
+        files: Mapping[str, File],
         today: date | None,
     ) -> None:
         self._definition = deployment.definition
@@ -46,6 +52,7 @@ class Resolution:
         self._labels = deployment.resource.metadata.labels
         self._index = index
         self._components = components
+        self._files = files
         self._today = today
         self._flat: dict[str, FlatComponent] = {}
         self.diagnostics: list[Diagnostic] = []
@@ -56,6 +63,7 @@ class Resolution:
             with self._at("spec", "nodes", name, "component"):
                 self._flat[name] = self._components.get(node.component)
         nodes = {name: self._node(name, node) for name, node in spec.nodes.items()}
+        encrypted = self._encrypted()
         self._check_order()
         self._check_replicas()
         if self.diagnostics:
@@ -67,9 +75,11 @@ class Resolution:
             labels=self._labels,
             lifecycle=spec.lifecycle,
             nodes={name: node for name, node in nodes.items() if node},
+            encrypted=encrypted,
             depends_on=spec.depends_on,
             provision_timeout=seconds(spec.timeouts.provision),
             execute_timeout=seconds(spec.timeouts.execute),
+            report_timeout=seconds(spec.timeouts.report),
             update=Update(
                 max_unavailable=spec.update.max_unavailable,
                 max_surge=spec.update.max_surge,
@@ -105,7 +115,8 @@ class Resolution:
             ssh_keys=flat.ssh_keys,
             recipes=flat.recipes,
             inputs=self._inputs(name, node, flat),
-            outputs=flat.outputs,
+            outputs=tuple(flat.outputs),
+            types=typed(flat),
             skip=frozenset(node.skip),
             tolerate_failures=node.tolerate_failures,
         )
@@ -179,7 +190,31 @@ class Resolution:
             if declared.required and key not in node.inputs:
                 words = f"node '{name}' does not bind the required input '{key}'"
                 self._refuse(place, words, f"of component '{flat.name}'")
-        return {key: node.inputs.get(key) for key in flat.inputs}
+        bound: dict[str, Binding | None] = {}
+        with self._at("spec", "nodes", name, "component"):
+            bound = defaults(flat)
+        for key, binding in node.inputs.items():
+            if key in flat.inputs:
+                with self._at(*place, key):
+                    bound[key] = self._fitted(flat, key, binding)
+        return bound
+
+    def _fitted(self, flat: FlatComponent, key: str, binding: Binding) -> Binding:
+        source = self._flat.get(binding.node) if isinstance(binding, Reference) else None
+        if isinstance(binding, Reference) and source is not None:
+            check_reference(binding, source, flat, key)
+        return fitted(flat, key, binding)
+
+    def _encrypted(self) -> dict[str, Encrypted]:
+        """The secrets that lie beside the manifest; others are the controller's to have."""
+        found: dict[str, Encrypted] = {}
+        for name, node in self._spec.nodes.items():
+            for key, binding in node.inputs.items():
+                if isinstance(binding, Secret):
+                    with self._at("spec", "nodes", name, "inputs", key):
+                        file = encrypted(self._definition.path, binding.name, self._files)
+                        found |= {binding.name: file} if file else {}
+        return found
 
     def _check_reference(self, reference: Reference) -> None:
         nodes = self._spec.nodes

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from headwater.manifests.values import ParameterType
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
@@ -52,6 +54,8 @@ class ResolvedImage:
 @dataclass(frozen=True, slots=True)
 class Literal:
     value: str
+    many: bool = False
+    """Written as an array: one item per line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,17 @@ class Secret:
 
 
 Binding = Literal | Reference | Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypted:
+    """A secret's file in the repository."""
+
+    path: str
+    oid: str
+    """Names the content."""
+    content: str = field(repr=False)
+    """What age wrote, in base64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +122,8 @@ class ResolvedNode:
     """Declared ones; `hostname`, `instanceId`, `state` and `url.*` exist by themselves."""
     sizes: Mapping[str, Size] = field(default_factory=dict)
     """By cloud, where it has another name for the size."""
+    types: Mapping[str, ParameterType] = field(default_factory=dict)
+    """Of the inputs and outputs that are declared as something else than a string."""
     skip: frozenset[int] = frozenset()
     tolerate_failures: int = 0
 
@@ -131,10 +148,14 @@ class ResolvedDeployment:
     labels: Mapping[str, str]
     lifecycle: str
     nodes: Mapping[str, ResolvedNode]
+    encrypted: Mapping[str, Encrypted] = field(default_factory=dict)
+    """Secrets by name: those of its inputs that the repository has a file for."""
     depends_on: tuple[str, ...] = ()
     provision_timeout: float = 600.0
     """Seconds."""
     execute_timeout: float = 1800.0
+    """Seconds."""
+    report_timeout: float = 300.0
     """Seconds."""
     update: Update = field(default_factory=Update)
     deletion_policy: str = "delete"

@@ -81,6 +81,24 @@ class StepEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskFinished:
+    """A hook or a report ended on an instance. `kind` is as the manifest says: `preScale`."""
+
+    name: ClassVar[str] = "task.ended"
+    deployment: str
+    instance: str
+    kind: str
+    succeeded: bool
+    seconds: float
+    exit_code: int | None = None
+    words: str = ""
+    report: str = ""
+    """The file that is kept; empty where there is none."""
+    size: int = 0
+    """Its bytes."""
+
+
+@dataclass(frozen=True, slots=True)
 class StatusChanged:
     """The status of a deployment differs from the last one told. None: the deployment is gone."""
 
@@ -127,6 +145,7 @@ Event = (
     | PassEnded
     | ActionEnded
     | StepEnded
+    | TaskFinished
     | StatusChanged
     | RunEnded
     | LoopDetected

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from headwater.planning.asking import complaint
 from headwater.planning.failure import explain
 from headwater.planning.records import WorkState
 from headwater.planning.seats import ADOPTED, Seat, staleness
@@ -41,7 +42,7 @@ def _work_state(seat: Seat, situation: Situation) -> tuple[str, str, str]:
         case WorkState.RUNNING:
             return "contextualising", record.step, record.trouble
         case WorkState.FAILED:
-            return "failed", record.step, explain(record)
+            return "failed", record.step, _with(explain(record), seat, situation)
         case WorkState.SUCCEEDED if record.is_adopted:
             return "pending", "", ADOPTED
         case WorkState.SUCCEEDED:
@@ -50,7 +51,14 @@ def _work_state(seat: Seat, situation: Situation) -> tuple[str, str, str]:
                 and situation.desired.update.on_recipe_change == "ignore"
             )
             stale = "" if ignored else staleness(record, seat.spec, situation)
-            return ("outdated" if stale else "ready"), "", stale or record.trouble
+            said = _with(stale or record.trouble, seat, situation)
+            return ("outdated" if stale else "ready"), "", said
+
+
+def _with(message: str, seat: Seat, situation: Situation) -> str:
+    """Beside it, what a hook or a report said that failed: it fails nothing else."""
+    said = complaint(seat.current.id, situation) if seat.current else ""
+    return "; ".join(filter(None, [message, said]))
 
 
 def _status_of(machine: Machine, state: str, *, step: str, message: str) -> InstanceStatus:

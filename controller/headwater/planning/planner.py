@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from headwater.planning.actions import Action, Contextualise, Create, Terminate
+from headwater.planning.actions import Action, Contextualise, Create, RunTask, Terminate
 from headwater.planning.budget import Budget, budget
 from headwater.planning.records import WorkState
 from headwater.planning.seats import (
     ADOPTED,
     MACHINE_CHANGED,
     Seat,
+    has_served,
     has_succeeded,
-    may_serve,
     seats,
     staleness,
 )
@@ -42,6 +42,8 @@ class Plan:
     """The digest by which a person let it through; empty where no approval was needed."""
     approved: frozenset[str] = frozenset()
     """The rules of the guard that the approval let it through."""
+    tasks: tuple[RunTask, ...] = ()
+    """Work beside: no decision, so that no digest, limit or approval looks at it."""
 
     @property
     def digest(self) -> str:
@@ -63,8 +65,8 @@ def plan(situation: Situation) -> Plan:
         return Plan(situation.deployment, (), (ORPHANED,) if situation.machines else ())
     if desired is None:
         return _finish(situation, _all_of(situation), [])
-    if situation.problems:
-        return _finish(situation, [], list(situation.problems))
+    if obstacles := (*situation.problems, *situation.unavailable):
+        return _finish(situation, [], list(obstacles))
     every = seats(situation)
     actions = [*_unwanted(situation, every)]
     held: list[str] = []
@@ -131,10 +133,10 @@ def _surplus(key: InstanceKey, seat: Seat, situation: Situation) -> Iterator[Act
     else:
         known = bool(seat.outdated) and has_succeeded(seat.outdated[0], records)
         for machine in seat.outdated[1:]:
-            if known or not may_serve(machine, records):
+            if known or not has_served(machine, records):
                 yield Terminate(machine, f"incarnation {_incarnation(seat.outdated[0])} is enough")
     for machine in seat.spare:
-        if seat.succeeded or not may_serve(machine, records):
+        if seat.succeeded or not has_served(machine, records):
             yield Terminate(
                 machine, f"incarnation {_incarnation(seat.current)} plays {key.instance}"
             )

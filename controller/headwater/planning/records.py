@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from headwater.topology.keys import InstanceKey
+from headwater.manifests.resolved import RecipeKind
+from headwater.topology.hooks import Hooks
+from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Machine
 
 
@@ -57,6 +59,11 @@ class Record:
         return again or self.state is WorkState.SUCCEEDED
 
     @property
+    def has_served(self) -> bool:
+        """It may do so again: what it was told to do anew has not succeeded yet."""
+        return self.served or self.state is WorkState.SUCCEEDED
+
+    @property
     def context(self) -> str:
         return f"{self.work_digest}.{self.generation}"
 
@@ -82,6 +89,71 @@ class Run:
     protect: bool = False
     orphan: bool = False
     """What the manifest said last, for when it is gone: its safety outlives it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """One task of a machine: asked for once, whatever becomes of it."""
+
+    id: str
+    kind: RecipeKind
+    since: datetime
+    """When it was asked for."""
+    run: int
+    """The run that asked for it."""
+    file: str = ""
+    """The name that its report is kept by; empty where it collects none."""
+    instances: tuple[str, ...] = ()
+    """Those that came, go, or went: what a hook is told."""
+    change: str = ""
+    """`add`, `remove` or `replace`."""
+    state: WorkState = WorkState.WAITING
+    """Running is not told apart from waiting."""
+    step: str = ""
+    exit_code: int | None = None
+    reason: str = ""
+    words: str = ""
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in {WorkState.SUCCEEDED, WorkState.FAILED}
+
+
+@dataclass(frozen=True, slots=True)
+class MachineTasks:
+    """What one machine was asked, in order."""
+
+    key: InstanceKey
+    asked: tuple[TaskRecord, ...] = ()
+    told: int = 0
+    """The number of the live set that its hooks have been told of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Who is live, and who was as far back as somebody has not been told otherwise."""
+
+    number: int = 0
+    """Of the present set; 0: the first run has not come to rest."""
+    sets: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    """Incarnations by instance (`wn.3`), by number."""
+    joined: Mapping[str, int] = field(default_factory=dict)
+    """The number of the set in which each present incarnation came."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskMemory:
+    """All that is remembered of one deployment's tasks."""
+
+    hooks: Mapping[str, Hooks] = field(default_factory=dict)
+    """By node, as the manifest said last: they outlive it. Nodes without any are not in it."""
+    machines: Mapping[MachineId, MachineTasks] = field(default_factory=dict)
+    live: Live = Live()
+    replaces: Mapping[InstanceKey, int] = field(default_factory=dict)
+    """Incarnations that were made in place of an outdated one."""
+
+    def asked(self, machine: MachineId) -> tuple[TaskRecord, ...]:
+        return known.asked if (known := self.machines.get(machine)) else ()
 
 
 def next_run(run: Run | None, revision: str, digest: str, now: datetime) -> Run:

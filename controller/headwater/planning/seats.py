@@ -91,7 +91,7 @@ def _seat(spec: InstanceSpec, machines: Iterable[Machine], situation: Situation)
         outdated_serves=any(
             has_succeeded(machine, records, adopted=current is None) for machine in outdated
         ),
-        may_serve=any(may_serve(machine, records) for machine in outdated),
+        may_serve=any(_serves(machine, records) for machine in outdated),
     )
 
 
@@ -119,15 +119,20 @@ def _usefulness(machine: Machine, records: Mapping[MachineId, Record]) -> tuple[
     An older one may be on its way out already.
     """
     return (
-        not may_serve(machine, records),
+        not _serves(machine, records),
         _is_adopted(machine, records),
         -machine.tags.incarnation,
         *_age(machine),
     )
 
 
-def may_serve(machine: Machine, records: Mapping[MachineId, Record]) -> bool:
-    """Its work is done, or was; or it is older than the ledger, and nobody knows."""
+def has_served(machine: Machine, records: Mapping[MachineId, Record]) -> bool:
+    """It may serve, or will again; or it is older than the ledger, and nobody knows."""
+    record = records.get(machine.id)
+    return record is not None and record.has_served
+
+
+def _serves(machine: Machine, records: Mapping[MachineId, Record]) -> bool:
     record = records.get(machine.id)
     return record is not None and record.serves
 
@@ -136,7 +141,7 @@ def _preference(machine: Machine, spec: InstanceSpec, situation: Situation) -> t
     """The oldest healthy one is kept (semantics.md 1), if it can be one that needs no re-run."""
     record = situation.records.get(machine.id)
     return (
-        not may_serve(machine, situation.records),
+        not _serves(machine, situation.records),
         _is_adopted(machine, situation.records),
         record is not None and bool(staleness(record, spec, situation)),
         machine.state is not MachineState.RUNNING,

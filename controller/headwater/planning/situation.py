@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from headwater.planning.records import Record, Run
+from headwater.planning.records import Record, Run, TaskMemory
 from headwater.topology.desired import Desired
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Machine
@@ -46,6 +46,8 @@ class Situation:
     """The highest incarnation that we ended, or that a person has accepted as gone."""
     problems: tuple[str, ...] = ()
     """What the clouds cannot do of what the manifest asks."""
+    unavailable: tuple[str, ...] = ()
+    """Secrets that the manifest names and the controller has not."""
     doubts: Mapping[InstanceKey, datetime] = field(default_factory=dict)
     """Creations without an answer, at clouds that would not know a repeated order."""
     fleet: Fleet = Fleet()
@@ -57,3 +59,4 @@ class Situation:
     """Why the deployment is suspended; empty when it is not."""
     room: Mapping[str, int] = field(default_factory=dict)
     """How many more machines each cloud with a quota may hold."""
+    tasks: TaskMemory = field(default_factory=TaskMemory)

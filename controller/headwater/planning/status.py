@@ -11,6 +11,7 @@ class Phase(StrEnum):
     INITIALIZING = "Initializing"
     PROVISIONING = "Provisioning"
     EXECUTING = "Executing"
+    SENDING_REPORTS = "SendingReports"
     READY = "Ready"
     FINALIZING = "Finalizing"
     DONE = "Done"
@@ -73,6 +74,10 @@ class DeploymentStatus:
     instances: tuple[InstanceStatus, ...] = ()
     outcomes: tuple[OutcomeStatus, ...] = ()
     diagnostics: tuple[str, ...] = ()
+    awaited: int = 0
+    """Machines whose reports are still to come."""
+    reports: int = 0
+    """Kept of the present run."""
 
     def condition(self, type: str) -> Condition | None:
         return next((c for c in self.conditions if c.type == type), None)
@@ -99,8 +104,9 @@ class DeploymentStatus:
 
     @property
     def at_rest(self) -> bool:
-        """Ready, or Suspended or Stalled with nothing running any more."""
+        """Ready, or Suspended or Stalled with nothing running and no report to come any more."""
         busy = any(i.state in {"contextualising", "stopping"} for i in self.instances)
+        busy = busy or self.awaited > 0
         return self.is_ready or ((self.is_stalled or bool(self.suspended)) and not busy)
 
 
@@ -113,6 +119,21 @@ class ParameterView:
     value: str | None
     writer: str
     at: datetime | None = None
+    type: str = "string"
+    """As declared; of a secret the value is `(secret)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView:
+    """A report that is kept. `file` is `<node.N>_report_<YYYY-MM-DDTHHMMSSZ>.tgz`."""
+
+    run: int
+    instance: str
+    file: str
+    size: int
+    """Bytes."""
+    at: datetime
+    """When it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,11 @@ from headwater.planning.planner import ORPHANED, Plan
 from headwater.planning.seats import seats
 from headwater.planning.situation import Situation
 from headwater.planning.status import Condition, DeploymentStatus, InstanceStatus, Phase
+from headwater.planning.tasks import awaited, reports_awaited
 from headwater.topology.keys import InstanceKey
+
+UNENDED = frozenset({"missing", "pending", "unreachable", "contextualising", "outdated"})
+"""States of instances whose work of this run is still to be done."""
 
 
 def assess(situation: Situation, plan: Plan) -> DeploymentStatus:
@@ -32,6 +36,7 @@ def assess(situation: Situation, plan: Plan) -> DeploymentStatus:
         ended=situation.run.ended,
         instances=(*instances, *rest),
         diagnostics=(*plan.held, *plan.short, *filter(None, [plan.blocked])),
+        awaited=awaited(situation),
     )
 
 
@@ -50,6 +55,8 @@ def _conditions(
         return _leaving(situation)
     if plan.actions or waiting or plan.held:
         return _progressing("Progressing", progress(waiting) or "updating")
+    if reports := awaited(situation):
+        return _progressing("SendingReports", f"{reports} reports to come")
     return (
         Condition("Ready", status=True, reason="Converged"),
         Condition("Reconciling", status=False, reason="Converged"),
@@ -61,6 +68,7 @@ def _obstacles(situation: Situation, plan: Plan) -> tuple[tuple[str, str], ...]:
     """What a person must do something about: reason, and words where it is there."""
     return (
         ("Unsupported", "; ".join(situation.problems)),
+        ("SecretUnavailable", "; ".join(situation.unavailable)),
         ("RunFailed", situation.run.abort),
         ("PlanBlocked", plan.blocked),
         ("QuotaExceeded", "" if plan.actions else "; ".join(plan.short)),
@@ -117,10 +125,14 @@ def _phase(
     states = {instance.state for instance in instances}
     if situation.desired is None:
         return Phase.FINALIZING if situation.machines else Phase.DONE
-    if ready.get("Stalled"):
-        return Phase.ABORTED
-    if ready.get("Ready"):
-        return Phase.READY
+    undone = not situation.run.abort and states & UNENDED
+    rests = {
+        Phase.SENDING_REPORTS: reports_awaited(situation) and not undone,
+        Phase.ABORTED: ready.get("Stalled"),
+        Phase.READY: ready.get("Ready"),
+    }
+    if reached := next((phase for phase, holds in rests.items() if holds), None):
+        return reached
     if not situation.machines:
         return Phase.INITIALIZING
     if states & {"missing", "pending", "unreachable"}:

@@ -14,11 +14,13 @@ from headwater.planning.status import (
     Login,
     ParameterView,
     Phase,
+    ReportView,
 )
 from headwater.reconcile.hostkeys import believed
 from headwater.reconcile.loop import Loop
 from headwater.reconcile.people import People
 from headwater.reconcile.views import parameters
+from headwater.topology.reports import ReportPlace
 
 Outputs = Callable[..., AsyncGenerator[tuple[str, bytes], None]]
 SSH_PORT = 22
@@ -112,6 +114,12 @@ class Controller:
     def parameters(self, name: str) -> tuple[ParameterView, ...]:
         executor = self.loop.reconciler.executor
         return parameters(name, executor.exchange, executor.ledger)
+
+    def reports(self, name: str) -> tuple[ReportView, ...]:
+        return self.loop.reconciler.executor.tasks.reports.views(name)
+
+    def report(self, place: ReportPlace) -> AsyncGenerator[bytes, None]:
+        return self.loop.reconciler.executor.tasks.reports.read(place)
 
     def login(self, name: str, instance: str) -> Login:
         """How a person reaches the machine that speaks for the instance."""

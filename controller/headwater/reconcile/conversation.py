@@ -1,16 +1,20 @@
 """What machines tell and ask, taken into the ledger. Satisfies `ports.Conversation`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from headwater.planning.events import StepEnded
 from headwater.planning.records import Record, WorkState
+from headwater.planning.status import OutcomeStatus
 from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.hostkeys import keep
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.ports import Listener, Store
+from headwater.reconcile.returns import Returns
+from headwater.reconcile.transcript import Transcript
 from headwater.topology.keys import MachineId
 from headwater.topology.progress import (
+    Blocked,
     Connected,
     Ended,
     HostKeyTold,
@@ -19,8 +23,10 @@ from headwater.topology.progress import (
     MachineEvent,
     Output,
     Reply,
+    ReportPiece,
     Request,
     StepStarted,
+    TaskEnded,
     Verb,
 )
 
@@ -39,22 +45,40 @@ class Conversation:
     """Called with a deployment and the reason."""
     renew: Callable[[str], None]
     """Called with a deployment whose abort is taken back."""
+    returns: Returns
+    tell: Callable[[str, OutcomeStatus], None]
+    """Called with a deployment and what became of a task of its."""
+    transcript: Transcript = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.transcript = Transcript(self.store, self.exchange.secrecy)
 
     def on_event(self, event: MachineEvent) -> None:
-        if isinstance(event, HostKeyTold):
-            keep(self.ledger, event.machine, event.key, proven=event.proven)
-        else:
-            self._on_event(event)
-
-    def _on_event(self, event: MachineEvent) -> None:
         record = self.ledger.records.get(event.machine)
         if record is None:
             return
+        event = self.transcript.cleaned(record.key, event)
         match event:
-            case Output(machine, context, offset, content):
-                self.store.append_output(record.key, machine, context, offset, content)
-                return
-            case Connected():
+            case Output():
+                self.transcript.append(record.key, event)
+            case HostKeyTold(machine, key, proven):
+                keep(self.ledger, machine, key, proven=proven)
+            case Blocked(machine, questions):
+                self.exchange.waits.block(machine, questions)
+                self.look_again(record.key.deployment)
+            case ReportPiece():
+                self.returns.receive(event)
+            case TaskEnded():
+                self._task_ended(record, event)
+            case _:
+                self._learn(record, event)
+
+    def _learn(
+        self, record: Record, event: Connected | LineLost | LineRefused | StepStarted | Ended
+    ) -> None:
+        match event:
+            case Connected(machine):
+                self.exchange.waits.unblock(machine)
                 changed = replace(record, trouble="")
             case LineLost(_, reason):
                 changed = replace(record, trouble=reason)
@@ -70,6 +94,11 @@ class Conversation:
                 changed = self._ended(record, event)
         if changed != record:
             self.ledger.set_record(event.machine, changed)
+            self.look_again(record.key.deployment)
+
+    def _task_ended(self, record: Record, event: TaskEnded) -> None:
+        if outcome := self.returns.end(event):
+            self.tell(record.key.deployment, outcome)
             self.look_again(record.key.deployment)
 
     def _started(self, record: Record, context: str, step: str) -> Record:
@@ -110,6 +139,7 @@ class Conversation:
 
     async def on_request(self, request: Request) -> Reply:
         key = self.exchange.key_of(request.machine)
+        request = self.transcript.asked(key, request)
         if key is not None and request.verb is Verb.ABORT:
             self.abort(key.deployment, f"{key.instance}: {request.value or '(unspecified)'}")
             return Reply(0)
@@ -121,3 +151,6 @@ class Conversation:
     def output_offset(self, machine: MachineId, context: str) -> int:
         record = self.ledger.records.get(machine)
         return self.store.output_size(record.key, machine, context) if record else 0
+
+    def report_offset(self, machine: MachineId, task: str) -> int:
+        return self.returns.offset(machine, task)

@@ -1,34 +1,43 @@
 """Runtime parameters of running systems: who reads, who writes, and who waits for what."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
-from headwater.manifests.resolved import Reference
+from headwater.manifests.values import WrongValue
+from headwater.planning.records import WorkState
 from headwater.planning.status import DeploymentStatus
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.ports import Clock
+from headwater.reconcile.secrecy import Secrecy
+from headwater.reconcile.waits import Waiting, Waits
 from headwater.topology.desired import Desired
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Machine
 from headwater.topology.parameters import (
-    VALUE_LIMIT,
     Address,
     InstanceValue,
     Lookup,
     NodeValue,
+    Source,
     UnknownKey,
-    first_missing,
+    follows,
+    is_secret,
     is_writable,
+    key_to_read,
+    missing,
     parse_key,
     read,
     referenced_inputs,
+    secret_of,
+    type_of,
 )
 from headwater.topology.progress import Reply, Request, Verb
+from headwater.topology.secrets import Sealed, SecretValue, Value
+from headwater.topology.surroundings import Nodes
 
-ABORTED = 8
-REFUSED = 7
-Source = tuple[InstanceKey, str]
+REFUSED, ABORTED, TIMEOUT = 7, 8, 9
 
 
 @dataclass(slots=True)
@@ -47,9 +56,19 @@ class System:
 class Exchange:
     """Values live with the machine that set them, and vanish with it."""
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        secrecy: Secrecy | None = None,
+        doubt: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`doubt` is called with a deployment where a get waits that may never be answered."""
         self._ledger = ledger
         self._clock = clock
+        self.secrecy = secrecy or Secrecy()
+        self._doubt = doubt
+        self.waits = Waits()
         self._systems: dict[str, System] = {}
         self._keys: dict[MachineId, InstanceKey] = {}
         self._facts: dict[MachineId, dict[str, str]] = {}
@@ -63,7 +82,14 @@ class Exchange:
             system.desired = desired
             self._wake_all(system)
 
+    def provide(self, deployment: str, secrets: Mapping[str, SecretValue]) -> None:
+        """The secrets that the manifest names, as they are now."""
+        system = self._systems.get(deployment)
+        if self.secrecy.provide(deployment, secrets) and system is not None:
+            self._wake_all(system)
+
     def forget(self, deployment: str) -> None:
+        self.secrecy.forget(deployment)
         system = self._systems.pop(deployment, None)
         if system is not None:
             self._wake_all(system)
@@ -71,9 +97,16 @@ class Exchange:
     def system(self, deployment: str) -> System | None:
         return self._systems.get(deployment)
 
+    def nodes(self, deployment: str) -> Nodes:
+        """The instances by node; none where the deployment is gone."""
+        system = self._systems.get(deployment)
+        return system.desired.nodes if system else {}
+
     def place(self, machine: Machine) -> None:
         """A machine is there: its facts are known from boot."""
         self._keys[machine.id] = machine.key
+        for kept, _ in self._ledger.values.get(machine.id, {}).values():
+            self.secrecy.opened(machine.key.deployment, kept)  # hidden before a line tells of it
         facts = {"instanceId": machine.id.id, "nodename": machine.key.instance}
         facts["id"] = str(machine.key.index)
         if machine.address:
@@ -95,6 +128,7 @@ class Exchange:
         """The machine is gone, and its values with it."""
         key = self._keys.pop(machine, None)
         self._facts.pop(machine, None)
+        self.waits.unblock(machine)
         system = self._systems.get(key.deployment) if key else None
         if key is not None and system is not None and system.leads.get(key) == machine:
             del system.leads[key]
@@ -135,54 +169,77 @@ class Exchange:
         if request.verb is Verb.DISPLAY:
             return self._store(request.machine, key, "statecustom", request.value)
         try:
-            address = parse_key(request.key, key, system.desired)
+            address = key_to_read(request.key, key, system.desired)
         except UnknownKey as error:
             return Reply(REFUSED, error=str(error))
         return await self._get(request, key, address)
 
     async def _get(self, request: Request, key: InstanceKey, address: Address) -> Reply:
+        asker = (key, request.machine)
+        waiting: Waiting | None = None
         while (system := self._systems.get(key.deployment)) is not None:
             if system.abort and not request.ignore_abort:
                 return Reply(ABORTED, error=f"the run is aborted: {system.abort}")
-            value = self._value(address, system, asker=(key, request.machine))
+            value = self._value(address, system, asker)
             if value is not None:
                 self._note_told(request.machine, key, address, value, system)
                 return Reply(0, value)
-            if not request.wait:
+            if not request.wait or not isinstance(address, InstanceValue):
                 return Reply(0, "")
-            await self._change(system, address, (key, request.machine))
+            waiting = waiting or self._waiting(request, key, address)
+            if waiting.refusal:
+                return Reply(TIMEOUT, error=waiting.refusal)
+            await self._change(system, waiting)
         return Reply(REFUSED, error="the deployment is gone")
 
-    async def _change(
-        self, system: System, address: Address, asker: tuple[InstanceKey, MachineId]
-    ) -> None:
+    def _waiting(self, request: Request, key: InstanceKey, address: InstanceValue) -> Waiting:
+        patience = request.patience
+        until = None if patience is None else self._clock() + timedelta(seconds=patience)
+        return Waiting(request, key, address, until)
+
+    def missing(self, waiting: Waiting) -> tuple[Source, ...]:
+        """What must be set before the get is answered, as things are now."""
+        system = self._systems.get(waiting.asker.deployment)
+        if system is None:
+            return ()
+        lookup = self.lookup(system, (waiting.asker, waiting.request.machine))
+        return tuple(missing(waiting.address, system.desired, lookup))
+
+    async def _change(self, system: System, waiting: Waiting) -> None:
         """Wait until what is missing first may have been set."""
-        source: Source = (asker[0], "")
-        if isinstance(address, InstanceValue):
-            lookup = self.lookup(system, asker)
-            source = first_missing(address, system.desired, lookup) or source
-        event = asyncio.Event()
-        waiting = system.waiters.setdefault(source, set())
-        waiting.add(event)
+        source, *_ = [*self.missing(waiting), (waiting.asker, "")]
+        waiting.changed.clear()
+        waiters = system.waiters.setdefault(source, set())
+        waiters.add(waiting.changed)
         try:
-            await event.wait()
+            with self.waits.begun(waiting):
+                if not self._is_busy(system, source[0]):
+                    self._doubt(waiting.asker.deployment)
+                await waiting.changed.wait()
         finally:
-            waiting.discard(event)
-            if not waiting and system.waiters.get(source) is waiting:
+            waiters.discard(waiting.changed)
+            if not waiters and system.waiters.get(source) is waiters:
                 del system.waiters[source]
 
+    def _is_busy(self, system: System, key: InstanceKey) -> bool:
+        """The instance's recipes run, or will: their end is another occasion to look."""
+        lead = system.leads.get(key)
+        record = self._ledger.records.get(lead) if lead else None
+        return record is not None and record.state in {WorkState.WAITING, WorkState.RUNNING}
+
     def _note_told(
-        self, machine: MachineId, key: InstanceKey, address: Address, value: str, system: System
+        self, machine: MachineId, key: InstanceKey, address: Address, value: Value, system: System
     ) -> None:
         if not isinstance(address, InstanceValue) or address.key != key:
             return
         spec = system.desired.instances.get(key)
-        if spec is not None and isinstance(spec.work.inputs.get(address.name), Reference):
-            self._ledger.note_told(machine, address.name, value)
+        if spec is not None and follows(spec.work.inputs.get(address.name)):
+            for name, noted in self.secrecy.noted({address.name: value}).items():
+                self._ledger.note_told(machine, name, noted)
 
     def _value(
         self, address: Address, system: System, asker: tuple[InstanceKey, MachineId]
-    ) -> str | None:
+    ) -> Value | None:
         match address:
             case InstanceValue():
                 return read(address, system.desired, self.lookup(system, asker))
@@ -196,19 +253,28 @@ class Exchange:
     def lookup(self, system: System, asker: tuple[InstanceKey, MachineId] | None = None) -> Lookup:
         """Each machine knows its own values; those of other instances come from their leads."""
 
-        def lookup(key: InstanceKey, name: str) -> str | None:
+        def lookup(key: InstanceKey, name: str) -> Value | None:
             own = asker is not None and asker[0] == key
             machine = asker[1] if own and asker else system.leads.get(key)
             if name == "state":
                 return system.states.get(key)
+            if (secret := secret_of(key, name, system.desired)) is not None:
+                return self.secrecy.provided(key.deployment, secret)
             if machine is None:
                 return None
             if name in (facts := self._facts.get(machine, {})):
                 return facts[name]
             value = self._ledger.values.get(machine, {}).get(name)
-            return None if value is None else value[0]
+            return None if value is None else self._opened(key, name, value[0], system)
 
         return lookup
+
+    def _opened(
+        self, key: InstanceKey, name: str, kept: str | Sealed, system: System
+    ) -> Value | None:
+        value = self.secrecy.opened(key.deployment, kept)
+        hidden = is_secret(InstanceValue(key, name), system.desired)
+        return SecretValue(value) if hidden and isinstance(value, str) else value
 
     def _set(self, request: Request, key: InstanceKey, system: System) -> Reply:
         try:
@@ -221,16 +287,19 @@ class Exchange:
         if spec is None or not is_writable(spec, address.name):
             hint = "declare it in [spec.outputs] of its component"
             return Reply(REFUSED, error=f"{request.key} is not an output of {key.node}: {hint}")
-        if (size := len(request.value.encode())) > VALUE_LIMIT:
-            return Reply(REFUSED, error=f"{request.key}: {size} bytes; a value has {VALUE_LIMIT}")
-        return self._store(request.machine, key, address.name, request.value)
+        try:
+            value = self.secrecy.taken(key.deployment, type_of(spec, address.name), request.value)
+        except WrongValue as wrong:
+            return Reply(REFUSED, error=f"{request.key} {wrong}")
+        return self._store(request.machine, key, address.name, value)
 
-    def _store(self, machine: MachineId, key: InstanceKey, name: str, value: str) -> Reply:
+    def _store(self, machine: MachineId, key: InstanceKey, name: str, value: Value) -> Reply:
         values = self._ledger.values.get(machine, {})
-        if name not in values or values[name][0] != value:
-            self._ledger.set_values(machine, {**values, name: (value, self._clock())})
+        if name not in values or self.secrecy.opened(key.deployment, values[name][0]) != value:
+            kept = self.secrecy.kept(value)
+            self._ledger.set_values(machine, {**values, name: (kept, self._clock())})
             self._wake(key, [name])
-        return Reply(0)
+        return Reply(0, secret=isinstance(value, SecretValue))
 
     def _wake(self, key: InstanceKey, names: Iterable[str]) -> None:
         system = self._systems.get(key.deployment)
@@ -252,7 +321,7 @@ class Exchange:
             return {}
         lookup = self.lookup(system)
         return {
-            key: inputs
+            key: self.secrecy.noted(inputs)
             for key, spec in system.desired.instances.items()
             if (inputs := referenced_inputs(spec, system.desired, lookup))
         }
@@ -263,4 +332,4 @@ class Exchange:
         spec = system.desired.instances.get(key) if system else None
         if system is None or spec is None:
             return {}
-        return referenced_inputs(spec, system.desired, self.lookup(system))
+        return self.secrecy.noted(referenced_inputs(spec, system.desired, self.lookup(system)))

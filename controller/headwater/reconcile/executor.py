@@ -13,15 +13,15 @@ from headwater.planning.planner import Plan
 from headwater.planning.records import Record, Run, WorkState
 from headwater.planning.seats import ALIVE
 from headwater.reconcile.exchange import Exchange
-from headwater.reconcile.hostkeys import believed, forget
+from headwater.reconcile.hostkeys import forget
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.ports import Clock, Clouds, Listener, Machines
+from headwater.reconcile.tasks import Tasks, target
 from headwater.topology.batches import batched
-from headwater.topology.context import Context, Target
+from headwater.topology.context import Context
 from headwater.topology.desired import InstanceSpec
 from headwater.topology.digests import digest
-from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import (
     CreateOrder,
     Machine,
@@ -29,6 +29,7 @@ from headwater.topology.machines import (
     Tags,
     machine_name,
 )
+from headwater.topology.surroundings import Nodes, environment
 
 CALL_DEADLINE = 300.0
 """Seconds for one call of a cloud, batches included."""
@@ -50,9 +51,10 @@ class Executor:
     exchange: Exchange
     clock: Clock
     emit: Listener
+    tasks: Tasks
 
     async def execute(self, plan: Plan, run: Run) -> list[Outcome]:
-        """Try every action. Contextualisations are only begun here; events tell the rest."""
+        """Try every action. What machines do is only begun here; events tell the rest."""
         began = time.monotonic()
         creates = [action for action in plan.actions if isinstance(action, Create)]
         ends = [action for action in plan.actions if isinstance(action, Terminate)]
@@ -72,6 +74,7 @@ class Executor:
             if isinstance(action, Contextualise):
                 self._contextualise(action, run)
                 outcomes.append(Outcome(action))
+        self.tasks.ask(plan.tasks, run)
         seconds = time.monotonic() - began
         for outcome in outcomes:
             self.emit(_told(outcome, seconds, plan, run))
@@ -86,6 +89,7 @@ class Executor:
         orders = batched((self.order(action, run) for action in actions), begun)
         places = Counter(order.spec.cloud for order in orders)
         self.observer.expect_new(places)
+        self.tasks.memory.makes(deployment, actions)
         self.ledger.intend(deployment, orders, self.clock())
         try:
             answers = await self._ask(orders)
@@ -139,7 +143,7 @@ class Executor:
 
     async def _terminate(self, action: Terminate) -> Outcome:
         machine = action.machine
-        self.machines.forget(machine.id)
+        self.tasks.forget(machine.id)
         error = await self._attempt(self.clouds.terminate(machine), f"terminate {machine.name}")
         if error is None:
             self.observer.terminated(machine)
@@ -175,19 +179,10 @@ class Executor:
 
     def connect(self, machine: Machine, spec: InstanceSpec, record: Record) -> None:
         """Keep a line to the machine, for the context that its record names."""
-        if machine.address is None or machine.host_key is None:
-            return
-        trusted = believed(self.ledger, machine)
-        target = Target(
-            machine=machine.id,
-            key=machine.key,
-            address=machine.address,
-            port=machine.port,
-            user=spec.machine.login_user,
-            host_key=trusted.host_key,
-            one_time=trusted.one_time,
-        )
-        self.machines.contextualise(target, context(spec, record))
+        nodes = self.exchange.nodes(spec.key.deployment)
+        if line := target(self.ledger, machine, spec.machine.login_user):
+            self.tasks.connected(machine.id)
+            self.machines.contextualise(line, context(spec, record, nodes))
 
 
 def _told(outcome: Outcome, seconds: float, plan: Plan, run: Run) -> ActionEnded:
@@ -216,22 +211,12 @@ def _in_doubt(answer: Machine | Exception) -> bool:
     return isinstance(answer, Transient) and not isinstance(answer, Throttled)
 
 
-def context(spec: InstanceSpec, record: Record) -> Context:
+def context(spec: InstanceSpec, record: Record, nodes: Nodes) -> Context:
     return Context(
         id=record.context,
         steps=spec.work.steps,
-        environment=environment(spec.key),
+        environment=environment(spec.key, spec.machine.cloud, nodes),
         timeout=spec.work.timeout,
         platform=spec.work.platform,
         authorized_keys=spec.work.authorized_keys,
-    )
-
-
-def environment(key: InstanceKey) -> tuple[tuple[str, str], ...]:
-    """What every recipe finds in its environment, besides HEADWATER_HOSTS."""
-    return (
-        ("HEADWATER_DEPLOYMENT", key.deployment),
-        ("HEADWATER_INSTANCE", key.instance),
-        ("HEADWATER_NODE", key.node),
-        ("HEADWATER_INDEX", str(key.index)),
     )

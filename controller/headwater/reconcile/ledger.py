@@ -11,20 +11,25 @@ from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter, ValidationError
 
-from headwater.planning.records import Record, Run, WorkState
+from headwater.planning.records import MachineTasks, Record, Run, WorkState
 from headwater.reconcile.ports import Documents
 from headwater.topology.batches import read, written
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Batch, CreateOrder, Machine, MachineState
+from headwater.topology.secrets import Sealed
 
 logger = logging.getLogger("headwater.ledger")
 
 _RECORD = TypeAdapter(Record)
 _RUN = TypeAdapter(Run)
-_VALUES = TypeAdapter(dict[str, tuple[str, datetime]])
+_TASKS = TypeAdapter(MachineTasks)
+Kept = tuple[str | Sealed, datetime]
+"""A value that a machine has set, and when."""
+_VALUES = TypeAdapter(dict[str, Kept])
 _NUMBERS = TypeAdapter(dict[str, int])
 _INTENTS = TypeAdapter(dict[str, dict[str, str]])
 INTENTS, ENDED, FRESH, HOST_KEY = "intents", "ended", "fresh", "host-key"
+HOOKS, LIVE, REPLACES = "hooks", "live", "replaces"
 SKEW = timedelta(seconds=5)
 """How far a cloud's clock may be behind ours."""
 
@@ -39,7 +44,8 @@ class Ledger:
         self._store = store
         self.records: dict[MachineId, Record] = {}
         self.runs: dict[str, Run] = {}
-        self.values: dict[MachineId, dict[str, tuple[str, datetime]]] = {}
+        self.values: dict[MachineId, dict[str, Kept]] = {}
+        self.tasks: dict[MachineId, MachineTasks] = {}
         self._incarnations: dict[str, dict[str, int]] = {}
         self._documents: dict[str, str] = {}
         for key, document in store.load().items():
@@ -55,6 +61,8 @@ class Ledger:
                 self.records[_machine(name)] = _RECORD.validate_json(document)
             case "values":
                 self.values[_machine(name)] = _VALUES.validate_json(document)
+            case "tasks":
+                self.tasks[_machine(name)] = _TASKS.validate_json(document)
             case "run":
                 self.runs[name] = _RUN.validate_json(document)
             case "incarnations":
@@ -111,9 +119,15 @@ class Ledger:
         if record is not None and record.state in {WorkState.WAITING, WorkState.RUNNING}:
             self.set_record(machine, replace(record, inputs={**record.inputs, name: value}))
 
-    def set_values(self, machine: MachineId, values: dict[str, tuple[str, datetime]]) -> None:
+    def set_values(self, machine: MachineId, values: dict[str, Kept]) -> None:
         self._store.save(f"values/{machine}", _VALUES.dump_json(values).decode())
         self.values[machine] = values
+
+    def set_tasks(self, machine: MachineId, tasks: MachineTasks) -> None:
+        """Durable before a machine is asked."""
+        if self.tasks.get(machine) != tasks:
+            self._store.save(f"tasks/{machine}", _TASKS.dump_json(tasks).decode())
+            self.tasks[machine] = tasks
 
     def forget_machine(self, machine: MachineId) -> None:
         """The record goes last: as long as it is there, the rest is found and forgotten."""
@@ -121,6 +135,9 @@ class Ledger:
         if machine in self.values:
             self._store.save(f"values/{machine}", None)
             del self.values[machine]
+        if machine in self.tasks:
+            self._store.save(f"tasks/{machine}", None)
+            del self.tasks[machine]
         if machine in self.records:
             self._store.save(f"record/{machine}", None)
             del self.records[machine]
@@ -219,7 +236,7 @@ class Ledger:
 
     def forget_deployment(self, deployment: str, *, keep_run: bool = False) -> None:
         """The run goes last, as a machine's record does."""
-        for kind in (INTENTS, ENDED):
+        for kind in (INTENTS, ENDED, HOOKS, LIVE, REPLACES):
             self.set_note(f"{kind}/{deployment}", None)
         for key, note in list(self.notes(f"{HOST_KEY}/")):
             if isinstance(note, dict) and note.get("deployment") == deployment:

@@ -66,7 +66,7 @@ class Lines:
                 continue
             del known[machine]
             self._connected.pop(machine, None)
-            self.executor.machines.forget(machine)
+            self.executor.tasks.forget(machine)
             self.executor.exchange.depart(machine)
             self.executor.ledger.forget_machine(machine)
 

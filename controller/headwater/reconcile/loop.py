@@ -57,6 +57,7 @@ class Loop:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.reconciler.executor.machines.run(), name="lines")
             group.create_task(self.answering.deliver(), name="answers")
+            group.create_task(self.reconciler.executor.tasks.reports.deliver(), name="reports")
             self._passes = group.create_task(self.dispatch.run(), name="dispatch")
             group.create_task(self._follow_source(), name="source")
             group.create_task(self._follow_clouds(), name="clouds")
@@ -197,7 +198,12 @@ class Loop:
         if self.observer.incomplete(clouds) != before:
             changed |= self.reconciler.wanted.names | self.observer.deployments()
             changed |= self.reconciler.statuses.keys()
-        return changed | self._unsupported()
+        return changed | self._unsupported() | self._renewed()
+
+    def _renewed(self) -> set[str]:
+        """Deployments whose secrets have changed."""
+        survey, wanted = self.reconciler.survey, self.reconciler.wanted
+        return survey.supply.changed(d for n in wanted.names if (d := survey.desired(n)))
 
     def _unsupported(self) -> set[str]:
         """A cloud that could not tell what it can do is asked again with every listing."""

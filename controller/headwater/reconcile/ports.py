@@ -1,19 +1,21 @@
 """What the loop needs from the world. Adapters satisfy these shapes; none of them imports this."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import PurePath
 from typing import Protocol
 
-from headwater.manifests.resolved import ResolvedCloud
+from headwater.manifests.resolved import Encrypted, ResolvedCloud
 from headwater.manifests.snapshot import Snapshot
 from headwater.planning.events import Event
-from headwater.planning.status import CommitStatus
-from headwater.topology.context import Context, Host, Target
+from headwater.planning.status import CommitStatus, ReportView
+from headwater.topology.context import Context, Host, Target, Task
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Capabilities, CreateOrder, Listing, Machine
 from headwater.topology.progress import MachineEvent, Reply, Request
+from headwater.topology.reports import ReportPlace
+from headwater.topology.secrets import SecretValue
 
 Clock = Callable[[], datetime]
 Listener = Callable[[Event], None]
@@ -84,8 +86,19 @@ class Machines(Protocol):
     def tell_hosts(self, deployment: str, hosts: Sequence[Host]) -> None:
         """The hosts file of every machine of the deployment, now and on later lines."""
 
+    def run_task(self, machine: MachineId, task: Task) -> None:
+        """Have the agent run the task, once; needs the line that `contextualise` makes.
+
+        Returns at once. Tasks run in order, before the next step of the context. It is asked for
+        on every new line until its end has been heard, or the machine is forgotten; called again,
+        the agent tells its end again.
+        """
+
     def stop_steps(self, machine: MachineId, reason: str) -> None:
-        """Stop what runs there: SIGTERM, SIGKILL after 5 s; the context ends as `aborted`."""
+        """Stop what runs there: SIGTERM, SIGKILL after 5 s; the context ends as `aborted`.
+
+        So do tasks, but none that collects.
+        """
 
     def forget(self, machine: MachineId) -> None:
         """Close the line; the machine is not ours to talk to any more."""
@@ -104,7 +117,10 @@ class Conversation(Protocol):
         """
 
     def output_offset(self, machine: MachineId, context: str) -> int:
-        """How much of the context's output is already kept."""
+        """How much of the output of the context, or of the task, is already kept."""
+
+    def report_offset(self, machine: MachineId, task: str) -> int:
+        """How much of the task's report is already kept."""
 
 
 class Answers(Protocol):
@@ -112,6 +128,58 @@ class Answers(Protocol):
 
     async def answer(self, status: CommitStatus) -> None:
         """Write or replace the status of (revision, context). Raises Transient."""
+
+
+class Reports(Protocol):
+    """Where reports are kept. A machine is not believed: sizes and offsets are checked."""
+
+    def append(self, place: ReportPlace, offset: int, content: bytes) -> None:
+        """What is known is skipped; a gap or an excess spoils it. Raises Transient, Stalled."""
+
+    def size(self, place: ReportPlace) -> int:
+        """The offset of the first byte that is not kept yet."""
+
+    def close(self, place: ReportPlace) -> tuple[int, str]:
+        """It is whole: its bytes (0: nothing came), or why none is kept. Again changes nothing."""
+
+    def views(self, deployment: str) -> tuple[ReportView, ...]:
+        """What is kept, also of a deployment that is gone."""
+
+    def count(self, deployment: str, run: int) -> int: ...
+
+    def last_run(self, deployment: str) -> int:
+        """The last one of which there is something; 0 where nothing is kept."""
+
+    def read(self, place: ReportPlace) -> AsyncGenerator[bytes, None]:
+        """Its bytes in pieces. Raises Refused where they cannot be had."""
+
+    async def deliver(self) -> None:
+        """Bring them where they belong, until cancelled; ends where they are there already."""
+
+
+class Secrets(Protocol):
+    """Where the controller has the secrets that manifests name."""
+
+    def read(self, name: str, encrypted: Encrypted | None) -> SecretValue:
+        """The controller's own one of that name, or else what the repository's file holds.
+
+        Raises Stalled where it cannot be had: says which file, and what to do next.
+        """
+
+    def version(self, name: str, encrypted: Encrypted | None) -> str:
+        """Differs when `read` may answer otherwise than before. Never raises."""
+
+
+class Seal(Protocol):
+    """Keeps secrets that machines have set, with a key that only this controller has."""
+
+    def seal(self, secret: SecretValue) -> str: ...
+
+    def open(self, sealed: str) -> SecretValue | None:
+        """None for what another key has sealed."""
+
+    def digest(self, secret: SecretValue) -> str:
+        """Equal for equal secrets, and of no use to anybody without the key."""
 
 
 class Documents(Protocol):
@@ -128,10 +196,23 @@ class Store(Documents, Protocol):
     """What outlives the process. Losing it costs history, never machines."""
 
     def append_output(
-        self, key: InstanceKey, machine: MachineId, context: str, offset: int, content: bytes
-    ) -> None: ...
+        self,
+        key: InstanceKey,
+        machine: MachineId,
+        context: str,
+        offset: int,
+        content: bytes,
+        *,
+        length: int | None = None,
+    ) -> None:
+        """Keep `content`, which stands for the `length` bytes from `offset` on.
 
-    def output_size(self, key: InstanceKey, machine: MachineId, context: str) -> int: ...
+        They are its own where it is left out; what is known of it is skipped then. Otherwise
+        `offset` is not below what `output_size` says.
+        """
+
+    def output_size(self, key: InstanceKey, machine: MachineId, context: str) -> int:
+        """The offset of the first byte that is not kept yet."""
 
     def locked(self) -> AbstractAsyncContextManager[None]:
         """Held by one live controller at a time; raises Stalled naming the other's process."""

@@ -38,6 +38,16 @@ class Publisher:
             )
         return replace(status, started=run.started, ended=run.ended)
 
+    def tell(self, name: str, outcome: OutcomeStatus) -> None:
+        """What became of something that was only begun in a pass."""
+        previous = self.statuses.get(name)
+        before = previous.outcomes if previous else self._kept(f"{OUTCOMES}/{name}")
+        history = self._keep(name, (*before, outcome))
+        if previous is not None:
+            status = replace(previous, outcomes=history)
+            self.statuses[name] = status
+            self.executor.emit(StatusChanged(name, status))
+
     def publish(self, status: DeploymentStatus, outcomes: Iterable[Outcome] = ()) -> None:
         """Take over a status, with its history; emits StatusChanged where it differs."""
         previous = self.statuses.get(status.name)
@@ -49,6 +59,7 @@ class Publisher:
             outcomes=history,
             observed_revision=revision,
             applied_revision=revision if status.is_ready else applied,
+            reports=self._reports(status.name),
         )
         if status != previous:
             self.statuses[status.name] = status
@@ -59,13 +70,19 @@ class Publisher:
         self, name: str, previous: DeploymentStatus | None, outcomes: Iterable[Outcome]
     ) -> tuple[OutcomeStatus, ...]:
         """The last outcomes; they are kept over restarts."""
-        note = f"{OUTCOMES}/{name}"
-        before = previous.outcomes if previous else self._kept(note)
+        before = previous.outcomes if previous else self._kept(f"{OUTCOMES}/{name}")
         told = self._told(outcomes)
-        history = (*before, *told)[-KEPT_OUTCOMES:]
-        if told:
-            self.executor.ledger.set_note(note, _OUTCOMES.dump_python(history, mode="json"))
+        return self._keep(name, (*before, *told)) if told else before
+
+    def _keep(self, name: str, outcomes: tuple[OutcomeStatus, ...]) -> tuple[OutcomeStatus, ...]:
+        history = outcomes[-KEPT_OUTCOMES:]
+        content = _OUTCOMES.dump_python(history, mode="json")
+        self.executor.ledger.set_note(f"{OUTCOMES}/{name}", content)
         return history
+
+    def _reports(self, name: str) -> int:
+        run = self.executor.ledger.runs.get(name)
+        return self.executor.tasks.reports.count(name, run.number) if run else 0
 
     def _kept(self, note: str) -> tuple[OutcomeStatus, ...]:
         content = self.executor.ledger.note(note)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from headwater.errors import HeadwaterError, Stalled, Throttled
-from headwater.planning.decision import decide
+from headwater.planning.decision import next_step
 from headwater.planning.events import PassEnded
 from headwater.planning.failure import deadline, failure
 from headwater.planning.planner import DOUBT, Plan, in_doubt
@@ -13,8 +13,10 @@ from headwater.planning.records import WorkState
 from headwater.planning.seats import seats
 from headwater.planning.situation import Situation
 from headwater.planning.status import DeploymentStatus
+from headwater.planning.tasks import next_deadline
 from headwater.planning.verdict import assess, invalid, rolled_back
 from headwater.reconcile.executor import Executor, Outcome
+from headwater.reconcile.hopes import end_futile
 from headwater.reconcile.lines import Lines
 from headwater.reconcile.publisher import Publisher
 from headwater.reconcile.repetition import Repetition
@@ -74,7 +76,10 @@ class Reconciler:
             situation = self.abort(situation, reason)
         if self.lines.attend(situation):
             situation = self.survey.situation(name, desired, situation.run)
-        current = decide(situation)
+        situation = self.executor.tasks.notice(situation)
+        self.executor.tasks.resume(situation)
+        end_futile(situation, self.executor.exchange)
+        current = next_step(situation)
         run = self.safety.remember(situation.run, desired, current)
         situation = self.survey.remember(situation, run)
         self.safety.spend(current)
@@ -84,7 +89,12 @@ class Reconciler:
             self.executor.emit(event)
             following = Next("failed", failed=True)
         self.executor.emit(
-            PassEnded(name, following.result, len(current.actions), time.monotonic() - began)
+            PassEnded(
+                deployment=name,
+                result=following.result,
+                actions=len(current.actions) + len(current.tasks),
+                seconds=time.monotonic() - began,
+            )
         )
         return following
 
@@ -104,9 +114,9 @@ class Reconciler:
         errors = [outcome.error for outcome in outcomes if outcome.error]
         situation, rest = before, done
         run = self.executor.ledger.runs.get(name, before.run)
-        if outcomes or run != before.run:  # People and recipes may have steered meanwhile.
+        if outcomes or done.tasks or run != before.run:  # People and recipes may have steered.
             situation = self.survey.situation(name, before.desired, run)
-            rest = decide(situation)
+            rest = next_step(situation)
         if _is_gone(situation) and not errors:
             if not self.wanted.is_removed(name):  # A newer revision asks for it again.
                 return Next("changed", 0.0)
@@ -115,7 +125,7 @@ class Reconciler:
         terminal = next((o for o in outcomes if isinstance(o.error, Stalled)), None)
         if terminal and not situation.run.abort:
             situation = self.abort(situation, f"{terminal.action.key.instance}: {terminal.error}")
-            rest = decide(situation)
+            rest = next_step(situation)
         self._publish(situation, rest, outcomes)
         if self._goes_back(situation):
             return Next("changed", 0.0)
@@ -132,7 +142,9 @@ class Reconciler:
             self.survey.rollback.succeeded(name, self.wanted.catalog.revision)
             if back := self.survey.rollback.back(name):
                 status = rolled_back(status, back.reason, back.revision)
-        self.publisher.publish(self.publisher.close(status, situation.run), outcomes)
+        status = self.publisher.close(status, situation.run)
+        self.executor.tasks.notice(replace(situation, run=self.executor.ledger.runs[name]))
+        self.publisher.publish(status, outcomes)
 
     def _goes_back(self, situation: Situation) -> bool:
         """The run has failed, and the manifest asks to go back to the last good revision."""
@@ -158,6 +170,7 @@ class Reconciler:
         self.publisher.forget(name)
         # Machines that a listing lacked come back to the same safety.
         self.executor.ledger.forget_deployment(name, keep_run=run.protect or run.orphan)
+        self.executor.tasks.memory.forget(name)
 
 
 def _is_gone(situation: Situation) -> bool:
@@ -171,7 +184,7 @@ def _next(situation: Situation, done: Plan, rest: Plan, errors: list[HeadwaterEr
         throttled = [error for error in errors if isinstance(error, Throttled)]
         again = max((error.retry_after for error in throttled), default=None)
         return Next("failed", again, failed=again is None)
-    if done.actions and rest.actions:
+    if rest.tasks or (done.actions and rest.actions):
         return Next("changed", 0.0)
     if situation.limbo:
         return Next("waiting", LIMBO_DELAY)
@@ -180,7 +193,10 @@ def _next(situation: Situation, done: Plan, rest: Plan, errors: list[HeadwaterEr
     limits = [limit for s in seats(situation).values() if (limit := deadline(s, situation))]
     doubts = situation.doubts.items()
     limits += [since + DOUBT for key, since in doubts if in_doubt(key, situation)]
+    limits = [] if situation.run.abort else limits
+    if (late := next_deadline(situation)) is not None:
+        limits.append(late)
     left = (min(limits) - situation.now).total_seconds() if limits else 0.0
-    again = max(0.0, left) if limits and not situation.run.abort else None
-    result = "changed" if done.actions else "waiting" if rest.held else "unchanged"
+    again = max(0.0, left) if limits else None
+    result = "changed" if done.actions or done.tasks else "waiting" if rest.held else "unchanged"
     return Next(result, again)

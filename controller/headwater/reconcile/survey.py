@@ -13,6 +13,7 @@ from headwater.planning.situation import Fleet, Situation
 from headwater.reconcile.executor import Executor
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
+from headwater.reconcile.supply import Supply
 from headwater.reconcile.wanted import Wanted
 from headwater.topology.desired import Desired
 from headwater.topology.keys import InstanceKey
@@ -24,6 +25,7 @@ class Survey:
     executor: Executor
     safety: Safety
     rollback: Rollback
+    supply: Supply
     _strays: dict[str, int] = field(default_factory=dict)
     """Deployments that nobody asks for and the ledger does not know: the look that found them."""
 
@@ -46,7 +48,9 @@ class Survey:
         digest = desired.digest if desired else ""
         if run is None or (run.digest != digest and name not in catalog.failed):
             is_leak = run is None and desired is None
+            before = run.number if run else self.executor.tasks.reports.last_run(name)
             run = next_run(run, catalog.revision, digest, self.executor.clock())
+            run = replace(run, number=before + 1)
             if is_leak:
                 leaked = self.executor.observer.machines(name)
                 self.executor.emit(LeakFound(name, len(leaked)))
@@ -61,6 +65,8 @@ class Survey:
         machines = observer.machines(name)
         if desired is not None:
             executor.exchange.want(desired)
+            executor.tasks.memory.want(desired)
+        unavailable = self.supply.provide(desired) if desired else ()
         situation = Situation(
             deployment=name,
             desired=desired,
@@ -79,7 +85,9 @@ class Survey:
             ended=ledger.ended(name),
             doubts=self._doubts(name, desired),
             problems=problems(desired, executor.clouds.capabilities) if desired else (),
+            unavailable=unavailable,
             room=room(self.wanted.catalog, observer.count),
+            tasks=executor.tasks.of(name, machines),
         )
         fleet = Fleet(observer.total, len(self.wanted.names))
         return self.safety.weigh(situation, fleet)

@@ -6,7 +6,8 @@ from headwater.planning.status import ParameterView
 from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.ledger import Ledger
 from headwater.topology.keys import InstanceKey
-from headwater.topology.parameters import InstanceValue, read
+from headwater.topology.parameters import InstanceValue, read, type_of
+from headwater.topology.secrets import HIDDEN, SecretValue, Value
 
 BUILT_IN = ("hostname", "instanceId")
 
@@ -25,15 +26,29 @@ def _of_instance(key: InstanceKey, exchange: Exchange, ledger: Ledger) -> Iterat
     system = exchange.system(key.deployment)
     if system is None:
         return
-    work = system.desired.instances[key].work
+    spec = system.desired.instances[key]
+    work = spec.work
     lookup = exchange.lookup(system)
     lead = system.leads.get(key)
     written = ledger.values.get(lead, {}) if lead else {}
     for name in BUILT_IN:
-        yield ParameterView(key.instance, name, lookup(key, name), "headwater")
+        yield ParameterView(key.instance, name, _shown(lookup(key, name)), "headwater")
     for name in sorted(work.inputs):
         value = read(InstanceValue(key, name), system.desired, lookup)
-        yield ParameterView(key.instance, name, value, "manifest")
+        yield ParameterView(
+            key.instance, name, _shown(value), "manifest", type=str(type_of(spec, name))
+        )
     for name in sorted({*work.outputs, *written} - {*BUILT_IN}):
-        output, at = written.get(name, (None, None))
-        yield ParameterView(key.instance, name, output, key.instance, at)
+        _, at = written.get(name, (None, None))
+        yield ParameterView(
+            key.instance,
+            name,
+            _shown(lookup(key, name)),
+            key.instance,
+            at,
+            type=str(type_of(spec, name)),
+        )
+
+
+def _shown(value: Value | None) -> str | None:
+    return HIDDEN if isinstance(value, SecretValue) else value

@@ -19,4 +19,7 @@ class Conversation(Protocol):
         """
 
     def output_offset(self, machine: MachineId, context: str) -> int:
-        """How much of the context's output is already kept."""
+        """How much of the output of the context, or of the task, is already kept."""
+
+    def report_offset(self, machine: MachineId, task: str) -> int:
+        """How much of the task's report is already kept."""

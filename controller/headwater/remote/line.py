@@ -5,7 +5,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import asyncssh
 
@@ -16,7 +16,8 @@ from headwater.remote.conversation import Conversation
 from headwater.remote.keys import LoginKey
 from headwater.remote.login import LoginRefused, login, reach
 from headwater.remote.session import AgentSession, start
-from headwater.topology.context import Context, Target
+from headwater.remote.tasks import Tasks
+from headwater.topology.context import Context, Target, Task
 from headwater.topology.progress import (
     Connected,
     Ended,
@@ -26,6 +27,7 @@ from headwater.topology.progress import (
     MachineEvent,
     Reply,
     Request,
+    TaskEnded,
 )
 from headwater_agent.protocol import ProtocolError
 
@@ -49,15 +51,25 @@ class Terms:
     """Handshakes at a time."""
     login_delay: float
     """Seconds before a refused login is tried again: a booting machine learns its keys late."""
+    hosts: dict[str, bytes] = field(default_factory=dict)
+    """The newest hosts file of each deployment, as a message."""
 
 
 class Line:
     """Keeps the line to one machine until it is refused, or its task is cancelled."""
 
-    def __init__(self, target: Target, context: Context, terms: Terms) -> None:
+    def __init__(
+        self,
+        target: Target,
+        context: Context,
+        terms: Terms,
+        waiting: dict[str, Task] | None = None,
+    ) -> None:
+        """`waiting` are the tasks that another line to the machine was to run."""
         self.target = target
         self.context = context
         self.refused = False
+        self.tasks = Tasks(target.machine, terms.conversation, self._tell, waiting or {})
         self._hosts = b""
         self._stop = b""
         self._terms = terms
@@ -76,9 +88,17 @@ class Line:
             self._tell(line)
 
     def stop(self, reason: str) -> None:
-        """Now, or as soon as the line stands; not after another context has been wanted."""
+        """Now, or as soon as the line stands; not after other work has been wanted."""
         self._stop = wire.stop_line(reason)
         self._tell(self._stop)
+
+    def run_task(self, task: Task) -> None:
+        """Now, or as soon as the line stands, and until its end has been heard."""
+        self.tasks.waiting[task.id] = task
+        if not task.collects:
+            self._stop = b""
+        if self._session is not None:
+            self.tasks.tell(task)
 
     async def keep(self) -> None:
         """Make the line again whenever it is lost. Returns when it is refused."""
@@ -160,6 +180,7 @@ class Line:
         self._session = session
         self._tell(self._hosts)
         self._tell_context()
+        self.tasks.tell_all()
         self._tell(self._stop)
 
     async def _refuse(self, reason: str) -> None:
@@ -205,11 +226,16 @@ class Line:
                 if asked is not None:
                     asked.cancel()
             case kind:
-                event = wire.event(self.target.machine, message)
-                if event is None:
-                    self._log("line.message_ignored", f"of kind {kind}")
-                else:
-                    self._emit(event)
+                self._learn(str(kind), wire.event(self.target.machine, message))
+
+    def _learn(self, kind: str, event: MachineEvent | None) -> None:
+        match event:
+            case None:
+                self._log("line.message_ignored", f"of kind {kind}")
+            case TaskEnded():
+                self.tasks.end(event)
+            case _:
+                self._emit(event)
 
     def _ask(self, id: int, request: Request) -> None:
         if len(self._requests) >= MOST_REQUESTS:
@@ -224,6 +250,8 @@ class Line:
             logger.exception("request.failed", extra=self._extra(request.verb.value))
             reply = Reply(7, error="the controller failed to answer; see its log")
         if self._requests.pop(id, None) is not None:
+            # Who is told of an address may look for its name at once.
+            self.tell_hosts(self._terms.hosts.get(self.target.key.deployment, b""))
             self._tell(wire.reply_line(id, reply))
 
     async def _replied(self, request: Request) -> Reply:

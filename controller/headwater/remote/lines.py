@@ -10,7 +10,7 @@ from headwater.remote.bundle import bundle
 from headwater.remote.conversation import Conversation
 from headwater.remote.keys import login_key
 from headwater.remote.line import Line, Terms
-from headwater.topology.context import Context, Host, Target
+from headwater.topology.context import Context, Host, Target, Task
 from headwater.topology.keys import MachineId
 from headwater_agent.protocol import ProtocolError
 
@@ -44,7 +44,7 @@ class Lines:
         )
         self._lines: dict[MachineId, Line] = {}
         self._tasks: dict[Line, asyncio.Task[None]] = {}
-        self._hosts: dict[str, bytes] = {}
+        self._hosts = self._terms.hosts
         self._changed: set[str] = set()
         self._group: asyncio.TaskGroup | None = None
         # It tells of every connection at INFO.
@@ -80,7 +80,7 @@ class Lines:
             line.turn_to(context)
         elif line is None or line.target != target or line.context.id != context.id:
             self.forget(target.machine)
-            line = Line(target, context, self._terms)
+            line = Line(target, context, self._terms, line.tasks.waiting if line else None)
             line.tell_hosts(self._hosts.get(target.key.deployment, b""))
             self._lines[target.machine] = line
             self._start(line)
@@ -100,8 +100,21 @@ class Lines:
             asyncio.get_running_loop().call_later(GATHER, self._tell_changed_hosts)
         self._changed.add(deployment)
 
+    def run_task(self, machine: MachineId, task: Task) -> None:
+        """Have the agent run the task, once; needs the line that `contextualise` makes.
+
+        Returns at once. It is asked for on every new line until its end has been heard, or the
+        machine is forgotten; called again, the agent tells its end again.
+        """
+        line = self._lines.get(machine)
+        if line is not None:
+            line.run_task(task)
+
     def stop_steps(self, machine: MachineId, reason: str) -> None:
-        """Stop what runs there: SIGTERM, SIGKILL after 5 s; the context ends as `aborted`."""
+        """Stop what runs there: SIGTERM, SIGKILL after 5 s; the context ends as `aborted`.
+
+        So does a task, but never one that collects.
+        """
         line = self._lines.get(machine)
         if line is not None:
             line.stop(reason)

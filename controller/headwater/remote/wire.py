@@ -1,16 +1,20 @@
 """Between our values and the messages of the wire. Pure."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
-from headwater.topology.context import Context, Host
+from headwater.topology.context import Context, Host, Step, Task
 from headwater.topology.keys import MachineId
 from headwater.topology.progress import (
+    Blocked,
     Ended,
     MachineEvent,
     Output,
     Reply,
+    ReportPiece,
     Request,
     StepStarted,
+    TaskEnded,
     Verb,
 )
 from headwater_agent import protocol
@@ -18,6 +22,8 @@ from headwater_agent.protocol import ProtocolError
 
 LARGEST = 2**53
 """Numbers that every JSON keeps; it also leaves out what Python's calls NaN and Infinity."""
+LONGEST = 10**9
+"""Seconds; some 30 years."""
 Message = Mapping[str, object]
 
 
@@ -26,16 +32,32 @@ def context_line(context: Context, have: int) -> bytes:
     return protocol.encode(
         protocol.context(
             id=context.id,
-            steps=[
-                protocol.step(step.name, step.origin, step.script, list(step.packages))
-                for step in context.steps
-            ],
-            environment=[[name, value] for name, value in context.environment],
+            steps=_steps(context.steps),
+            environment=_environment(context.environment),
             timeout=context.timeout,
             authorized_keys=list(context.authorized_keys),
             have=have,
         )
     )
+
+
+def task_line(task: Task, have: int, have_report: int) -> bytes:
+    """Raises ProtocolError as above."""
+    return protocol.encode(
+        protocol.task(
+            id=task.id,
+            steps=_steps(task.steps),
+            environment=_environment(task.environment),
+            timeout=task.timeout,
+            collects=task.collects,
+            have=have,
+            have_report=have_report,
+        )
+    )
+
+
+def heard_line(task: str) -> bytes:
+    return protocol.encode(protocol.heard(task))
 
 
 def hosts_line(hosts: Sequence[Host]) -> bytes:
@@ -49,7 +71,10 @@ def stop_line(reason: str) -> bytes:
 
 
 def reply_line(id: int, reply: Reply) -> bytes:
-    return protocol.encode(protocol.reply(id, reply.code, reply.value, reply.error))
+    shown = isinstance(reply.value, str)
+    value = reply.value if isinstance(reply.value, str) else reply.value.reveal()
+    secret = reply.secret or not shown
+    return protocol.encode(protocol.reply(id, reply.code, value, reply.error, secret))
 
 
 def event(machine: MachineId, message: Message) -> MachineEvent | None:
@@ -66,18 +91,20 @@ def event(machine: MachineId, message: Message) -> MachineEvent | None:
             content = protocol.content_of(dict(message))
             return Output(machine, _text(message, "context"), _number(message, "offset"), content)
         case "ended":
-            return Ended(
-                machine=machine,
-                context=_text(message, "context"),
-                succeeded=message.get("succeeded") is True,
-                step=_text(message, "step"),
-                exit_code=None
-                if message.get("exit_code") is None
-                else _number(message, "exit_code"),
-                reason=_text(message, "reason"),
-                words=_text(message, "words"),
-                seconds=_seconds(message),
-            )
+            return Ended(machine, _text(message, "context"), **_end(message))
+        case "blocked":
+            return Blocked(machine, _numbers(message, "questions"))
+        case _:
+            return _event_of_task(machine, message)
+
+
+def _event_of_task(machine: MachineId, message: Message) -> MachineEvent | None:
+    match message["kind"]:
+        case "report":
+            content = protocol.content_of(dict(message))
+            return ReportPiece(machine, _text(message, "task"), _number(message, "offset"), content)
+        case "task_ended":
+            return TaskEnded(machine, _text(message, "task"), **_end(message))
         case _:
             return None
 
@@ -95,12 +122,44 @@ def request(machine: MachineId, message: Message) -> Request:
         value=_text(message, "value"),
         wait=message.get("wait") is True,
         ignore_abort=message.get("ignore_abort") is True,
+        id=id_of(message),
+        patience=None if message.get("patience") is None else _seconds(message, "patience"),
     )
 
 
 def id_of(message: Message) -> int:
     """Of a request, or of what it cancels. Raises ProtocolError."""
     return _number(message, "id")
+
+
+class _End(TypedDict):
+    succeeded: bool
+    step: str
+    exit_code: int | None
+    reason: str
+    words: str
+    seconds: float
+
+
+def _end(message: Message) -> _End:
+    return {
+        "succeeded": message.get("succeeded") is True,
+        "step": _text(message, "step"),
+        "exit_code": None if message.get("exit_code") is None else _number(message, "exit_code"),
+        "reason": _text(message, "reason"),
+        "words": _text(message, "words"),
+        "seconds": _seconds(message, "seconds"),
+    }
+
+
+def _steps(steps: Sequence[Step]) -> list[dict[str, object]]:
+    return [
+        protocol.step(step.name, step.origin, step.script, list(step.packages)) for step in steps
+    ]
+
+
+def _environment(pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
+    return [[name, value] for name, value in pairs]
 
 
 def _text(message: Message, name: str) -> str:
@@ -117,8 +176,15 @@ def _number(message: Message, name: str) -> int:
     return value
 
 
-def _seconds(message: Message) -> float:
-    value = message.get("seconds")
-    if not isinstance(value, int | float) or not 0 <= value <= LARGEST:
-        raise ProtocolError("ended has no number 'seconds'")
+def _numbers(message: Message, name: str) -> frozenset[int]:
+    values = message.get(name)
+    if not isinstance(values, list):
+        raise ProtocolError(f"{message['kind']} has no list {name!r}")
+    return frozenset(_number({"kind": message["kind"], name: value}, name) for value in values)
+
+
+def _seconds(message: Message, name: str) -> float:
+    value = message.get(name)
+    if not isinstance(value, int | float) or not 0 <= value <= LONGEST:
+        raise ProtocolError(f"{message['kind']} has no number {name!r}")
     return float(value)

@@ -17,6 +17,8 @@ def describe(status: DeploymentStatus, now: datetime | None = None) -> str:
     failed = f", {status.failed} failed" if status.failed else ""
     text = f"{verdict(status)}: {status.ready}/{status.desired} ready{failed}"
     end = status.ended or now
+    if status.reports:
+        text += f", {status.reports} report{'s' if status.reports > 1 else ''}"
     if status.started is not None and end is not None:
         text += f" in {elapsed(status, end)}"
     if not status.is_ready and (failure := first_failure(status)):

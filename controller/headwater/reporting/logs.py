@@ -17,6 +17,7 @@ from headwater.planning.events import (
     SourceFailed,
     StatusChanged,
     StepEnded,
+    TaskFinished,
 )
 from headwater.reporting.formats import HumanFormatter, JsonFormatter
 
@@ -50,7 +51,7 @@ class EventLog:
                 return logging.DEBUG
             case ActionEnded():
                 return logging.WARNING if event.error else logging.INFO
-            case StepEnded():
+            case StepEnded() | TaskFinished():
                 return logging.INFO if event.succeeded else logging.WARNING
             case StatusChanged(deployment=name, status=None):
                 self._told.pop(name, None)

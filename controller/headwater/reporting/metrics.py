@@ -26,6 +26,7 @@ from headwater.planning.events import (
     SourceFailed,
     StatusChanged,
     StepEnded,
+    TaskFinished,
 )
 from headwater.planning.status import ControllerStatus
 from headwater.reporting.gauges import Gauges
@@ -59,6 +60,8 @@ class Metrics:
         self._actions = counter("actions", "Actions on machines.", "action", "result")
         self._action = histogram("action", "Duration of an action.", "action")
         self._context = histogram("context", "Duration of a contextualisation.", "result")
+        self._task = histogram("task", "Duration of a hook or report.", "kind", "result")
+        self._report_bytes = counter("report_bytes", "Bytes of the reports that were kept.")
         self._reads = counter("source_reads", "Revisions read from the repository.")
         self._read = histogram("source_read", "Duration of reading a revision.", buckets=_FAST)
         self._failures = counter("source_failures", "Looks at the repository that failed.")
@@ -87,6 +90,11 @@ class Metrics:
                 self._action.labels(event.action).observe(event.seconds)
             case StepEnded():
                 self._context.labels(_result(succeeded=event.succeeded)).observe(event.seconds)
+            case TaskFinished():
+                self._task.labels(event.kind, _result(succeeded=event.succeeded)).observe(
+                    event.seconds
+                )
+                self._report_bytes.inc(event.size)
             case RunEnded():
                 self._run.labels(event.result).observe(event.seconds)
             case LoopDetected():

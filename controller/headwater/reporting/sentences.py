@@ -14,6 +14,7 @@ from headwater.planning.events import (
     SourceFailed,
     StatusChanged,
     StepEnded,
+    TaskFinished,
 )
 from headwater.reporting.words import duration, short
 
@@ -41,6 +42,8 @@ def sentence(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912  # one case p
             return f"{where} {done} in {duration(event.seconds)}{why}"
         case StepEnded():
             return _step(event)
+        case TaskFinished():
+            return _task(event)
         case StatusChanged():
             if event.status is None:
                 return f"{event.deployment} is gone"
@@ -65,3 +68,13 @@ def _step(event: StepEnded) -> str:
     code = f" with exit code {event.exit_code}" if event.exit_code is not None else ""
     said = f": {event.words}" if event.words else ""
     return f"{where}: {event.step or 'contextualisation'} failed{code}{said}"
+
+
+def _task(event: TaskFinished) -> str:
+    where = f"{event.deployment}/{event.instance}"
+    kept = f", {event.report} is kept ({event.size} bytes)" if event.report else ""
+    if event.succeeded:
+        return f"{where}: {event.kind} done in {duration(event.seconds)}{kept}"
+    code = f" with exit code {event.exit_code}" if event.exit_code is not None else ""
+    said = f": {event.words}" if event.words else ""
+    return f"{where}: {event.kind} failed{code}{said}{kept}"

@@ -12,6 +12,8 @@ from headwater.manifests.snapshot import File, FileKind, Snapshot
 
 MANIFEST_BYTES = 1 << 20
 FILE_BYTES = 64 << 10
+ENCRYPTED_BYTES = 128 << 10
+"""Of what age has encrypted: its armor takes more room than the secret."""
 TOTAL_BYTES = 64 << 20
 MANY_FILES = 200_000
 
@@ -38,7 +40,8 @@ class Budget:
     def allows(self, path: str, size: int) -> bool:
         if path.endswith(".toml"):
             return size <= MANIFEST_BYTES
-        if size > min(FILE_BYTES, self._left):
+        most = ENCRYPTED_BYTES if path.endswith(".age") else FILE_BYTES
+        if size > min(most, self._left):
             return False
         self._left -= size
         return True

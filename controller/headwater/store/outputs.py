@@ -3,7 +3,9 @@
     <logs>/<deployment>/<node.index>/<machine>.<context>.log
 
 The end of a file is the offset up to which its output is kept. Where the two differ, because some
-bytes never came or the file is full, the difference stands in `<file>.skew`.
+bytes never came, were masked, or the file is full, the difference stands in `<file>.skew`. Behind
+it stands the size for which it holds once something was masked: what is longer was being appended
+when its writer was killed, and is cut off, to be told again from a place that is known.
 """
 
 import asyncio
@@ -14,6 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
+from headwater.planning.asking import PREFIX
 from headwater.store.directory import prepared, unwritable
 from headwater.topology.keys import InstanceKey, MachineId
 
@@ -44,17 +47,28 @@ class Outputs:
         self._readers: set[_Reader] = set()
 
     def append(
-        self, key: InstanceKey, machine: MachineId, context: str, offset: int, content: bytes
+        self,
+        key: InstanceKey,
+        machine: MachineId,
+        context: str,
+        offset: int,
+        content: bytes,
+        *,
+        length: int | None = None,
     ) -> None:
         """Keep `content`, which begins at `offset`: what is known is skipped, a gap is marked.
+
+        It stands for `length` bytes of what was printed: its own where that is left out.
 
         Raises Transient while the disk is full, Stalled where the directory cannot be written to.
         """
         path = self._path(key, machine, context)
         try:
-            size, skew = _size(path), _skew(path)
+            size, skew, accounted = _standing(path)
+            accounted |= length is not None
             end = size + skew
-            if (known := max(0, end - offset)) >= len(content):
+            length = len(content) if length is None else length
+            if (known := max(0, end - offset)) >= length:
                 return
             if size == 0:
                 self._begin(path)
@@ -64,8 +78,8 @@ class Outputs:
                 else b""
             )
             size += _write(path, size, gap + content[known:])
-            if (new := offset + len(content) - size) != skew:
-                _skew_path(path).write_text(str(new), encoding="ascii")
+            if (new := offset + length - size) != skew or accounted:
+                _account(path, f"{new} {size}" if accounted else str(new))
         except OSError as error:
             raise unwritable(path, error) from error
         self._tell(path)
@@ -73,7 +87,8 @@ class Outputs:
     def size(self, key: InstanceKey, machine: MachineId, context: str) -> int:
         """The offset of the first byte that is not kept yet."""
         path = self._path(key, machine, context)
-        return _size(path) + _skew(path)
+        size, skew, _ = _standing(path)
+        return size + skew
 
     async def read(
         self, deployment: str, instance: str = "", *, follow: bool = False, history: bool = False
@@ -102,7 +117,7 @@ class Outputs:
 
     def _begin(self, path: Path) -> None:
         folder = prepared(path.parent)
-        for old in _by_age(folder)[: -(HISTORY - 1)]:
+        for old in sorted(_by_age(folder), key=_is_context)[: -(HISTORY - 1)]:
             old.unlink(missing_ok=True)
             _skew_path(old).unlink(missing_ok=True)
 
@@ -135,11 +150,24 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _skew(path: Path) -> int:
+def _standing(path: Path) -> tuple[int, int, bool]:
+    """Its size, its skew, and whether every append is accounted for."""
+    size = _size(path)
     try:
-        return int(_skew_path(path).read_text(encoding="ascii"))
+        skew, *accounted = map(int, _skew_path(path).read_text(encoding="ascii").split())
     except (FileNotFoundError, ValueError):
-        return 0
+        return size, 0, False
+    for known in accounted:
+        if known < size:
+            os.truncate(path, known)
+            size = known
+    return size, skew, bool(accounted)
+
+
+def _account(path: Path, words: str) -> None:
+    draft = path.with_suffix(".draft")
+    draft.write_text(words, encoding="ascii")
+    draft.replace(_skew_path(path))
 
 
 def _write(path: Path, size: int, content: bytes) -> int:
@@ -166,7 +194,17 @@ def _present(reader: _Reader, *, history: bool) -> list[Path]:
         return []
     folders = sorted(reader.deployment.iterdir(), key=_natural)
     chosen = (f for f in folders if reader.instance in ("", f.name))
-    return [path for folder in chosen for path in _by_age(folder)[0 if history else -1 :]]
+    return [path for f in chosen for path in (_by_age(f) if history else _last(_by_age(f)))]
+
+
+def _last(files: list[Path]) -> list[Path]:
+    """From the last context on: what its tasks printed comes after it."""
+    begin = max((n for n, path in enumerate(files) if _is_context(path)), default=0)
+    return files[begin:]
+
+
+def _is_context(path: Path) -> bool:
+    return f".{PREFIX}" not in path.name
 
 
 def _by_age(folder: Path) -> list[Path]:

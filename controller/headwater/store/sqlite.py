@@ -60,10 +60,17 @@ class SqliteStore:
             raise self._translated(error) from error
 
     def append_output(
-        self, key: InstanceKey, machine: MachineId, context: str, offset: int, content: bytes
+        self,
+        key: InstanceKey,
+        machine: MachineId,
+        context: str,
+        offset: int,
+        content: bytes,
+        *,
+        length: int | None = None,
     ) -> None:
-        """Keep `content`, which begins at `offset` of the context's output."""
-        self.outputs.append(key, machine, context, offset, content)
+        """Keep `content`, which stands for `length` bytes from `offset` of the context's output."""
+        self.outputs.append(key, machine, context, offset, content, length=length)
 
     def output_size(self, key: InstanceKey, machine: MachineId, context: str) -> int:
         """The offset of the first byte that is not kept yet."""

@@ -1,10 +1,11 @@
 """From a resolved manifest to the instances that should exist."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from headwater.manifests.resolved import (
     Binding,
+    Encrypted,
     Literal,
     RecipeKind,
     Reference,
@@ -13,8 +14,10 @@ from headwater.manifests.resolved import (
     Secret,
     Update,
 )
+from headwater.manifests.values import ParameterType
 from headwater.topology.context import Step
 from headwater.topology.digests import digest
+from headwater.topology.hooks import Hooks, fingerprint, hooks
 from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import MachineSpec
 
@@ -38,6 +41,8 @@ class Work:
     """Seconds, for all steps together."""
     digest: str
     """Of what the machine runs and is given; the timeout does not count."""
+    types: Mapping[str, ParameterType] = field(default_factory=dict)
+    """Of the inputs and outputs that are more than strings."""
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -52,6 +57,7 @@ class InstanceSpec:
     machine: MachineSpec
     machine_digest: str
     work: Work
+    hooks: Hooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,8 @@ class Desired:
     """`delete` or `orphan`: what becomes of the machines when the manifest goes away."""
     provision_timeout: float
     """Seconds from the order of a machine until its agent answers."""
+    secrets: Mapping[str, Encrypted | None] = field(default_factory=dict)
+    """Every secret that an input is bound to, with its file in the repository if it has one."""
 
 
 def expand(deployment: ResolvedDeployment) -> Desired:
@@ -96,13 +104,23 @@ def expand(deployment: ResolvedDeployment) -> Desired:
         max_deletes=deployment.max_deletes,
         deletion_policy=deployment.deletion_policy,
         provision_timeout=deployment.provision_timeout,
+        secrets=_secrets(deployment),
     )
 
 
-def _digest(deployment: ResolvedDeployment, instances: Iterable[InstanceSpec]) -> str:
+def _secrets(deployment: ResolvedDeployment) -> dict[str, Encrypted | None]:
+    bound = (bound for node in deployment.nodes.values() for bound in node.inputs.values())
+    names = {each.name for each in bound if isinstance(each, Secret)}
+    return {name: deployment.encrypted.get(name) for name in sorted(names)}
+
+
+def _digest(deployment: ResolvedDeployment, instances: Collection[InstanceSpec]) -> str:
     update = deployment.update
+    hooks = {spec.key.node: asked for spec in instances if (asked := fingerprint(spec.hooks))}
+    encrypted = [[name, file.oid] for name, file in sorted(deployment.encrypted.items())]
     return digest(
         {
+            **({"hooks": hooks} if hooks else {}),
             "instances": [
                 [str(spec.key), spec.machine_digest, spec.work.digest] for spec in instances
             ],
@@ -113,6 +131,7 @@ def _digest(deployment: ResolvedDeployment, instances: Iterable[InstanceSpec]) -
                 update.on_recipe_change,
                 list(update.order),
             ],
+            **({"encrypted": encrypted} if encrypted else {}),
         }
     )
 
@@ -121,6 +140,7 @@ def _instances(deployment: ResolvedDeployment, node: ResolvedNode) -> list[Insta
     specs = {cloud: _machine(node, cloud) for cloud, _ in node.clouds}
     digests = {cloud: _machine_digest(spec) for cloud, spec in specs.items()}
     work = {cloud: _work(deployment, node, spec.platform) for cloud, spec in specs.items()}
+    asked = {cloud: hooks(deployment, node, spec.login_user) for cloud, spec in specs.items()}
     placed = [cloud for cloud, count in node.clouds for _ in range(count)]
     return [
         InstanceSpec(
@@ -128,6 +148,7 @@ def _instances(deployment: ResolvedDeployment, node: ResolvedNode) -> list[Insta
             specs[cloud],
             digests[cloud],
             work[cloud],
+            asked[cloud],
         )
         for index, cloud in enumerate(placed, start=1)
         if index not in node.skip
@@ -175,8 +196,10 @@ def _work(deployment: ResolvedDeployment, node: ResolvedNode, platform: str) -> 
                 "inputs": {name: _binding(bound) for name, bound in node.inputs.items()},
                 "outputs": sorted(node.outputs),
                 "keys": list(node.ssh_keys),
+                **({"types": dict(node.types)} if node.types else {}),
             }
         ),
+        types=node.types,
     )
 
 

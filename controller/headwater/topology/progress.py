@@ -1,9 +1,10 @@
 """What machines tell: a closed set of events, and the requests of their recipes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from headwater.topology.keys import MachineId
+from headwater.topology.secrets import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,14 @@ class ReportPiece:
     content: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Nothing of the step that runs goes on before one of these questions is answered."""
+
+    machine: MachineId
+    questions: frozenset[int]
+
+
 MachineEvent = (
     Connected
     | HostKeyTold
@@ -113,6 +122,7 @@ MachineEvent = (
     | Output
     | TaskEnded
     | ReportPiece
+    | Blocked
 )
 
 
@@ -131,17 +141,23 @@ class Request:
     machine: MachineId
     verb: Verb
     key: str = ""
-    value: str = ""
-    """What to set, show, or the reason of an abort."""
+    value: str = field(default="", repr=False)
+    """What to set (a secret, perhaps), show, or the reason of an abort."""
     wait: bool = True
     """For get: wait until the value is set."""
     ignore_abort: bool = False
+    id: int = field(default=0, compare=False)
+    """By which `Blocked` names it; counted on each machine."""
+    patience: float | None = field(default=None, compare=False)
+    """Seconds from now until the machine gives it up; None for never."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`code` is the exit code of the verb on the machine: 0, or 2, 7, 8 as in semantics.md 6."""
+    """`code` is the exit code of the verb on the machine: 0, or 7, 8, 9 as in semantics.md 6."""
 
     code: int
-    value: str = ""
+    value: Value = ""
     error: str = ""
+    secret: bool = False
+    """What was set is a secret."""

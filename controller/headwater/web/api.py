@@ -3,7 +3,6 @@
 import asyncio
 import json
 from dataclasses import dataclass
-from difflib import get_close_matches
 from ipaddress import ip_address
 
 from starlette.applications import Starlette
@@ -17,14 +16,12 @@ from headwater.errors import HeadwaterError, Refused
 from headwater.planning.status import DeploymentStatus
 from headwater.web.controller import Controller, Render
 from headwater.web.encoding import encode
+from headwater.web.missing import NotFound, exists
+from headwater.web.reports import ReportRoutes
 from headwater.web.streams import json_lines, statuses, texts
 
 _BODY_LIMIT = 16 * 1024
 _TEXT_LIMIT = 1024
-
-
-class NotFound(Refused):
-    """There is no such thing, as far as this controller knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +53,7 @@ class Api:
         deployment = "/api/v1/deployments/{name}"
         return [
             Route("/api/v1/watch", self._watch),
+            *ReportRoutes(self.controller).routes(),
             Route(f"{deployment}/logs", self._logs),
             Route(f"{deployment}/instances/{{instance}}/login", self._login),
             Route("/api/v1/approvals", self._approve, methods=["POST"]),
@@ -134,7 +132,7 @@ class Api:
     def _found(self, request: Request) -> DeploymentStatus:
         name = request.path_params["name"]
         by_name = {d.name: d for d in self.controller.status().deployments}
-        _exists(name, list(by_name), "deployment")
+        exists(name, list(by_name), "deployment")
         return by_name[name]
 
 
@@ -143,15 +141,8 @@ def _instance(name: str, deployment: DeploymentStatus) -> str:
     known = [i.instance for i in deployment.instances]
     if f"{name}.1" in known:
         return f"{name}.1"
-    _exists(name, known, "instance")
+    exists(name, known, "instance")
     return name
-
-
-def _exists(name: str, known: list[str], kind: str) -> None:
-    if name not in known:
-        near = get_close_matches(name, known, 1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are {len(known)}"
-        raise NotFound(f"no {kind} '{name}' ({hint})")
 
 
 async def _words(request: Request) -> dict[str, str]:

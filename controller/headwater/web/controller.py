@@ -3,7 +3,8 @@
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
-from headwater.planning.status import ControllerStatus, Login, ParameterView
+from headwater.planning.status import ControllerStatus, Login, ParameterView, ReportView
+from headwater.topology.reports import ReportPlace
 
 Render = Callable[[str], tuple[bytes, str]]
 """Accept header → body and content type of `/metrics`."""
@@ -48,6 +49,12 @@ class Controller(Protocol):
         self, deployment: str, instance: str = "", *, follow: bool = False, history: bool = False
     ) -> AsyncGenerator[tuple[str, bytes], None]:
         """Pieces of output and the instance (`wn.3`) that printed them; empty means every one."""
+
+    def reports(self, name: str) -> tuple[ReportView, ...]:
+        """What is kept, also of a deployment that is gone."""
+
+    def report(self, place: ReportPlace) -> AsyncGenerator[bytes, None]:
+        """A report's bytes in pieces. Raises Refused where they cannot be had."""
 
     def login(self, name: str, instance: str) -> Login:
         """How a person reaches the instance. Raises Refused while there is no way."""

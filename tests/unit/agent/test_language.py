@@ -14,8 +14,9 @@ MODULES = sorted(
 )
 # All of them are in the standard library of 3.6 and of every later version.
 IN_36 = {
-    "_socket", "array", "binascii", "errno", "fcntl", "json", "os", "re", "select", "selectors",
-    "shutil", "signal", "socket", "sys", "time", "traceback", "typing",
+    "_socket", "array", "base64", "binascii", "errno", "fcntl", "gzip", "io", "json", "os", "re",
+    "select", "selectors", "shutil", "signal", "socket", "stat", "sys", "tarfile", "time",
+    "traceback", "typing", "urllib",
 }  # fmt: skip
 NEWER = {"removeprefix", "removesuffix", "recv_fds", "send_fds", "waitstatus_to_exitcode"}
 
@@ -58,14 +59,25 @@ def test_no_later_method_is_used(module):
     assert not used & NEWER
 
 
-def test_a_verb_imports_nothing_slow():
+def loaded_by(module: str) -> list[str]:
+    """All modules of an interpreter that has imported this one."""
     place = Path(str(files("headwater_agent"))).parent
-    script = f"import sys; sys.path.append({str(place)!r}); import headwater_agent.verbs"
-    loaded = subprocess.run(
+    script = f"import sys; sys.path.append({str(place)!r}); import headwater_agent.{module}"
+    return subprocess.run(
         [sys.executable, "-I", "-S", "-c", f"{script}; print(*sys.modules)"],
         capture_output=True,
         check=True,
         text=True,
     ).stdout.split()
+
+
+def test_a_verb_imports_nothing_slow():
+    loaded = loaded_by("verbs")
     assert "headwater_agent.verbs" in loaded
     assert not {"typing", "json", "re", "enum", "socket", "argparse", "collections"} & set(loaded)
+
+
+def test_the_daemon_leaves_archives_to_the_fork_that_makes_one():
+    loaded = loaded_by("daemon")
+    assert "headwater_agent.collection" in loaded
+    assert not {"tarfile", "gzip", "zlib", "shutil", "typing"} & set(loaded)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from headwater.errors import Refused
-from headwater.settings import Settings, default_state, load, seconds
+from headwater.settings import ReportStore, Settings, default_state, load, seconds
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +48,8 @@ def test_a_named_file_is_read_instead_and_its_paths_are_its_own(here: Path):
         ("zzz = 1", r"headwater.toml: unknown key 'zzz' \(known: repository, branch"),
         ('interval = "soon"', r"headwater.toml: interval: 'soon' is not a duration"),
         ('logFormat = "xml"', r"headwater.toml: logFormat: .*'human'"),
+        ('reports = "bucket"', r"headwater.toml: reports: 'bucket' is not DRIVER://CONTAINER"),
+        ("reports = { driver = 's3' }", r"headwater.toml: reports: Field required"),
         ("workers = 0", r"headwater.toml: workers: .*greater"),
         ("branch = \n", r"headwater.toml is not valid TOML: .*line 1"),
     ],
@@ -101,3 +103,23 @@ def test_durations_are_read_as_seconds(text: str, value: float):
 def test_what_is_no_duration_is_refused(text: str):
     with pytest.raises(ValueError, match="is not a duration"):
         seconds(text)
+
+
+def test_an_object_store_for_reports_is_a_table_or_an_address(here: Path):
+    (here / "headwater.toml").write_text(
+        '[reports]\ndriver = "s3"\ncontainer = "ci"\ncredentials = "ci"\noptions = { port = 1 }\n'
+    )
+    table = load({}, environ={}).reports
+    address = load({}, environ={"HEADWATER_REPORTS": "s3://bucket/a/b"}).reports
+
+    assert table == ReportStore(driver="s3", container="ci", credentials="ci", options={"port": 1})
+    assert address == ReportStore(driver="s3", container="bucket", prefix="a/b", credentials="s3")
+
+
+def test_secrets_lie_in_the_state_directory_unless_a_setting_names_another(here: Path):
+    (here / "headwater.toml").write_text('secrets = "vault"\nageIdentity = "keys/age"\n')
+    settings = load({}, environ={})
+
+    assert settings.secrets_directory == here / "vault"
+    assert settings.age_identity == Path("keys/age")
+    assert Settings(state=Path("s")).secrets_directory == here / "s" / "secrets"

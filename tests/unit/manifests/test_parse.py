@@ -32,7 +32,7 @@ def test_an_unknown_key_is_named_with_its_place_and_the_nearest_known_one():
 
 def test_a_key_like_none_is_answered_with_all_that_are_known():
     assert wrong(WEB + "[spec.outputs.x]\nzzz = 1\n") == [
-        "shop.toml:14:1: unknown key 'zzz' (known here: description)"
+        "shop.toml:14:1: unknown key 'zzz' (known here: description, type)"
     ]
 
 

@@ -10,12 +10,12 @@ import pytest
 from fakes.builders import NOON, desired, key, machine, node, record
 from fakes.store import MemoryStore
 from headwater.manifests.resolved import Literal, Reference
+from headwater.manifests.values import LONGEST_VALUE
 from headwater.planning.records import WorkState
 from headwater.planning.status import DeploymentStatus, InstanceStatus, Phase
 from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.ledger import Ledger
 from headwater.topology.desired import InstanceSpec
-from headwater.topology.parameters import VALUE_LIMIT
 from headwater.topology.progress import Reply, Request, Verb
 
 SYSTEM = desired(
@@ -211,11 +211,11 @@ class TestSet:
         assert (await talk.set("m1", "ce.1:queue", "q")).code == 0
 
     async def test_a_value_has_64_kib_counted_in_bytes(self, talk):
-        fits = await talk.set("m1", "queue", "a" * VALUE_LIMIT)
-        bytes_count = await talk.set("m1", "queue", "é" * (VALUE_LIMIT // 2 + 1))
+        fits = await talk.set("m1", "queue", "a" * LONGEST_VALUE)
+        bytes_count = await talk.set("m1", "queue", "é" * (LONGEST_VALUE // 2 + 1))
 
         assert (fits.code, bytes_count.code) == (0, 7)
-        assert str(VALUE_LIMIT + 2) in bytes_count.error
+        assert str(LONGEST_VALUE + 2) in bytes_count.error
 
     async def test_the_same_value_again_is_not_written_again(self, talk):
         await talk.set("m1", "queue", "q")

@@ -14,6 +14,7 @@ from headwater.planning.events import (
     SourceFailed,
     StatusChanged,
     StepEnded,
+    TaskFinished,
 )
 from headwater.reporting.metrics import Metrics
 
@@ -26,6 +27,8 @@ EVENTS = (
     ActionEnded("hello", "wn.1", "create", "missing", 0.3),
     ActionEnded("hello", "wn.2", "create", "missing", 0.3, "quota"),
     StepEnded("hello", "wn.1", succeeded=True, seconds=2),
+    TaskFinished("hello", "wn.1", "report", succeeded=True, seconds=3, report="f", size=100),
+    TaskFinished("hello", "wn.1", "preScale", succeeded=False, seconds=1, exit_code=3),
     StatusChanged("hello", None),
     RunEnded("hello", "a" * 40, "success", 5.2),
 )
@@ -58,6 +61,9 @@ def test_events_are_counted_by_their_result(world: World):
         world.metrics(event)
 
     assert world.value("actions_total", action="create", result="success") == 1
+    assert world.value("task_seconds_count", kind="report", result="success") == 1
+    assert world.value("task_seconds_count", kind="preScale", result="failure") == 1
+    assert world.value("report_bytes_total") == 100
     assert world.value("actions_total", action="create", result="failure") == 1
     assert world.value("cloud_listings_total", cloud="local", result="incomplete") == 1
     assert world.value("source_failures_total") == 1

@@ -69,6 +69,17 @@ async def test_the_oldest_outputs_of_an_instance_make_room(kept: Outputs):
     assert (await text(kept, history=True)).split() == [str(n) for n in range(3, HISTORY + 3)]
 
 
+async def test_tasks_print_beside_the_last_context_and_push_none_out(kept: Outputs):
+    kept.append(KEY, MACHINE, "c1", 0, b"old\n")
+    kept.append(KEY, MACHINE, "c2", 0, b"new\n")
+    for number in range(HISTORY + 3):
+        kept.append(KEY, MACHINE, f"task_c2_{number}", 0, b"%d\n" % number)
+
+    last = [str(n) for n in range(5, HISTORY + 3)]
+    assert (await text(kept)).split() == ["new", *last]
+    assert (await text(kept, history=True)).split() == ["old", "new", *last]
+
+
 async def test_instances_come_in_the_order_of_their_numbers(kept: Outputs):
     for index in (10, 2, 1):
         kept.append(InstanceKey("gpod", "wn", index), MACHINE, "c", 0, b"%d " % index)
@@ -109,3 +120,15 @@ def test_an_endless_machine_id_still_has_a_file(kept: Outputs):
     kept.append(KEY, machine, "c1", 0, b"hi")
 
     assert kept.size(KEY, machine, "c1") == 2
+
+
+async def test_once_something_was_masked_what_has_no_account_is_cut_off(kept: Outputs):
+    """Its writer was killed: it is told again, from a place that is known."""
+    kept.append(KEY, MACHINE, "c1", 0, b"***\n", length=20)
+    (file,) = kept.directory.rglob("*.log")
+    with file.open("ab") as log:
+        log.write(b"killed here")
+
+    assert kept.size(KEY, MACHINE, "c1") == 20
+    kept.append(KEY, MACHINE, "c1", 20, b"and on")
+    assert (await text(kept), kept.size(KEY, MACHINE, "c1")) == ("***\nand on", 26)

@@ -1,9 +1,11 @@
 """How runtime parameters are named, and what a value follows from."""
 
+from dataclasses import replace
+
 import pytest
 
 from fakes.builders import desired, key, node
-from headwater.manifests.resolved import Literal, Reference
+from headwater.manifests.resolved import Literal, Reference, Size
 from headwater.topology.keys import InstanceKey
 from headwater.topology.parameters import (
     InstanceValue,
@@ -11,12 +13,13 @@ from headwater.topology.parameters import (
     NodeValue,
     RunValue,
     UnknownKey,
-    first_missing,
     is_writable,
+    missing,
     parse_key,
     read,
     referenced_inputs,
 )
+from headwater.topology.secrets import Value
 
 SYSTEM = desired(
     node("ce", outputs=["queue"]),
@@ -56,6 +59,8 @@ class TestKeys:
         ("text", "address"),
         [
             ("slots", InstanceValue(WN1, "slots")),
+            ("ce:cpu.nb", InstanceValue(CE, "cpu.nb")),
+            ("cpu.nb", InstanceValue(WN1, "cpu.nb")),
             ("hostname", InstanceValue(WN1, "hostname")),
             ("instanceid", InstanceValue(WN1, "instanceId")),
             ("state", InstanceValue(WN1, "state")),
@@ -128,7 +133,7 @@ class TestWriting:
         assert not is_writable(SYSTEM.instances[WN1], name)
 
 
-def value(name: str, lookup: Lookup, instance: InstanceKey = WN1) -> str | None:
+def value(name: str, lookup: Lookup, instance: InstanceKey = WN1) -> Value | None:
     return read(InstanceValue(instance, name), SYSTEM, lookup)
 
 
@@ -178,7 +183,7 @@ class TestMissing:
     def missing(
         self, name: str, lookup: Lookup, instance: InstanceKey = WN1
     ) -> tuple[InstanceKey, str] | None:
-        return first_missing(InstanceValue(instance, name), SYSTEM, lookup)
+        return next(missing(InstanceValue(instance, name), SYSTEM, lookup), None)
 
     def test_an_output_lacks_itself(self):
         assert self.missing("queue", NOTHING, CE) == (CE, "queue")
@@ -193,3 +198,23 @@ class TestMissing:
 
     def test_a_reference_names_the_writer_that_is_waited_for(self):
         assert self.missing("server", NOTHING) == (CE, "hostname")
+
+
+class TestProcessors:
+    def test_they_are_as_many_as_the_manifest_asks_for(self):
+        assert read(InstanceValue(CE, "cpu.nb"), SYSTEM, NOTHING) == "1"
+
+    def test_of_a_size_by_name_nobody_knows(self):
+        by_name = desired(replace(node("ce"), size=Size(name="m5.large")))
+        with pytest.raises(UnknownKey, match=r"unknown key 'cpu\.nb'"):
+            parse_key("cpu.nb", CE, by_name)
+
+    def test_an_output_of_this_name_is_what_its_machine_says(self):
+        own = desired(node("ce", outputs=["cpu.nb"]))
+        assert read(InstanceValue(CE, "cpu.nb"), own, NOTHING) is None
+        assert read(InstanceValue(CE, "cpu.nb"), own, lambda *_: "7") == "7"
+
+
+def test_a_reference_to_an_instance_that_is_not_there_is_missing_for_ever():
+    address = InstanceValue(WN1, "absent")
+    assert list(missing(address, SYSTEM, NOTHING)) == [(key("wn.2"), "hostname")]

@@ -26,6 +26,7 @@ def test_names_are_those_of_the_api():
             "value": None,
             "writer": "wn.1",
             "at": "2026-11-22T12:00:00+00:00",
+            "type": "string",
         }
     ]
     assert "observedRevision" in encode(DeploymentStatus("x", Phase.READY, (), 1, 1))
