@@ -25,12 +25,12 @@ from fakes.house import House
 from fakes.source import FakeSource
 from headwater.cloud.gateway import Gateway
 from headwater.cloud.tags import DEPLOYMENT
-from headwater.manifests.resolved import Catalog, ResolvedDeployment
+from headwater.manifests.resolved import Catalog, ResolvedCloud, ResolvedDeployment
 from headwater.manifests.snapshot import Snapshot
 from headwater.topology.keys import InstanceKey
 
 LATENCY, BOOT = 0.1, 5.0
-PATIENCE = 120.0
+PATIENCE = 180.0
 
 
 class Run:
@@ -49,7 +49,7 @@ class Run:
         )
 
     def _read(self, snapshot: Snapshot) -> Catalog:
-        clouds = {CLOUD: self.endpoint.cloud(CLOUD)}
+        clouds = {CLOUD: account(self.endpoint)}
         read = catalog(*self.wished.values(), revision=snapshot.revision)
         return Catalog(
             read.revision, read.deployments, clouds, read.failed, (), complete=True, resources=1
@@ -93,6 +93,11 @@ def manners(boot: float = BOOT) -> Iterator[tuple[Ec2Endpoint, Path]]:
         yield endpoint, Path(folder)
 
 
+def account(endpoint: Ec2Endpoint) -> ResolvedCloud:
+    """moto needs its time for 300 machines, which EC2 does not."""
+    return endpoint.cloud(CLOUD, timeout=120)
+
+
 def system(name: str, machines: int) -> dict[str, ResolvedDeployment]:
     return {name: deployment(node("wn", machines, image=IMAGE), name=name)}
 
@@ -109,7 +114,7 @@ async def cluster(machines: int) -> dict[str, float]:
             took |= await _repair(run, endpoint)
         endpoint.clear()
         new = Gateway("house", folder)
-        await new.configure({CLOUD: endpoint.cloud(CLOUD)})
+        await new.configure({CLOUD: account(endpoint)})
         listing = await new.observe(CLOUD)
         await new.close()
         assert len(listing.machines) == machines, listing
