@@ -62,7 +62,7 @@ BATCH = Batch("token", ((3, 1), (4, 1), (7, 2)), "revision")
 SHARED = to_batch_metadata(Tags("ours", InstanceKey("hello", "web", 3), 1, "digest", "r"), BATCH)
 
 
-@pytest.mark.parametrize(("place", "member"), enumerate(BATCH.members))
+@pytest.mark.parametrize(("place", "member"), list(enumerate(BATCH.members)))
 def test_a_machine_of_a_batch_is_told_by_its_place(place: int, member: tuple[int, int]) -> None:
     found = from_metadata(of_member(SHARED, place), "ours")
 
