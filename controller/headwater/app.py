@@ -27,6 +27,7 @@ from headwater.reconcile.lines import Lines
 from headwater.reconcile.loop import ACCEPTED, Loop
 from headwater.reconcile.memory import Memory
 from headwater.reconcile.observer import Observer
+from headwater.reconcile.order import Order
 from headwater.reconcile.people import People
 from headwater.reconcile.ports import Listener
 from headwater.reconcile.publisher import Publisher
@@ -189,11 +190,13 @@ async def _loop(
     )
     lines = Lines(executor)
     lines.expect()
-    wanted = Wanted()
+    wanted = Wanted(lambda: observer.places(ledger.known()))
     safety = Safety(ledger, clock, own_version())
     supply = Supply(sources(settings), exchange)
-    survey = Survey(wanted, executor, safety, Rollback(ledger, wanted), supply)
-    reconciler = Reconciler(survey, lines, Publisher(wanted, executor))
+    publisher = Publisher(wanted, executor)
+    order = Order(wanted, ledger, observer, publisher.statuses)
+    survey = Survey(wanted, executor, safety, Rollback(ledger, wanted), supply, order)
+    reconciler = Reconciler(survey, lines, publisher)
     dispatch = Dispatch(reconciler.reconcile, settled, settings.workers)
     steering = Steering(reconciler, dispatch)
     loop = Loop(

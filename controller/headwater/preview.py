@@ -11,6 +11,7 @@ from headwater.cloud.gateway import Gateway
 from headwater.errors import Refused
 from headwater.manifests.resolved import Catalog
 from headwater.planning.decision import decide
+from headwater.planning.failure import tolerated
 from headwater.planning.planner import Plan
 from headwater.planning.problems import problems
 from headwater.planning.quota import room
@@ -52,12 +53,22 @@ async def preview(settings: Settings, revision: str | None, name: str | None) ->
         ledger = Ledger(_Documents(settings.state.absolute()))
         observer = Observer(gateway, lambda _event: None)
         await observer.refresh(catalog.clouds)
-        desired = {n: expand(resolved) for n, resolved in catalog.deployments.items()}
+        places = observer.places(ledger.known())
+        desired = {n: expand(resolved, places) for n, resolved in catalog.deployments.items()}
         names = _names(catalog, desired, observer, name)
         world = _World(gateway, ledger, observer, Exchange(ledger, now), catalog, sources(settings))
         situations = [world.situation(n, desired.get(n)) for n in names]
     errors = tuple(str(d) for d in catalog.diagnostics)
-    return Preview(tuple(decide(s) for s in situations), errors)
+    return Preview(tuple(_plan(situation) for situation in situations), errors)
+
+
+def _plan(situation: Situation) -> Plan:
+    """With what comes first: a deployment that waits is still shown as it will be made."""
+    plan, desired = decide(situation), situation.desired
+    if desired is None or situation.machines or not plan.actions:
+        return plan
+    first = [f"once {name} is Ready" for name in desired.depends_on]
+    return replace(plan, held=(*plan.held, *first))
 
 
 def _catalog(settings: Settings, revision: str | None) -> Catalog:
@@ -98,7 +109,7 @@ class _World:
             self.exchange.lead(machine.key, machine.id)
         clouds = desired.clouds if desired else {machine.id.cloud for machine in machines}
         records = {machine.id: self.ledger.records.get(machine.id) for machine in machines}
-        return Situation(
+        situation = Situation(
             deployment=name,
             desired=desired,
             machines=machines,
@@ -113,6 +124,9 @@ class _World:
             fleet=self._fleet(name, desired),
             room=room(self.catalog, self.observer.count),
         )
+        if self.exchange.lose(name, tolerated(situation)):
+            situation = replace(situation, inputs=self.exchange.inputs(name))
+        return situation
 
     def _unavailable(self, desired: Desired) -> tuple[str, ...]:
         """What can be said of its secrets without reading them."""

@@ -11,6 +11,7 @@ COMMANDS = (
     ("agent.py",),
     ("cluster.py",),
     ("parameters.py",),
+    ("sites.py",),
     ("memory.py",),
     ("memory.py", "--level", "sandbox"),
     ("ec2.py",),

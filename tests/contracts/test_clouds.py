@@ -29,6 +29,8 @@ from headwater.topology.machines import (
 
 OURS = "ours"
 LOCAL = ResolvedCloud("local", "local", options={"level": "process"})
+CLOUDS = {"local": LOCAL, "annexe": replace(LOCAL, name="annexe")}
+"""They share a host, or an account."""
 SPEC = MachineSpec("local", "host", IMAGE, Size(name="t3.micro"))
 
 
@@ -64,14 +66,14 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     login = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
     if request.param == "memory":
         fake = FakeClouds()
-        await fake.configure({"local": LOCAL})
+        await fake.configure(CLOUDS)
         yield World(fake, _Strangers(fake), login)
         return
     gateways = Gateway(OURS, tmp_path), Gateway("theirs", tmp_path)
     with ec2_endpoint() if request.param == "ec2" else nullcontext() as endpoint:
-        cloud = LOCAL if endpoint is None else endpoint.cloud("local")
+        clouds = CLOUDS if endpoint is None else {name: endpoint.cloud(name) for name in CLOUDS}
         for gateway in gateways:
-            await gateway.configure({"local": cloud})
+            await gateway.configure(clouds)
         async with _emptied(gateways):
             yield World(*gateways, login)
 
@@ -108,6 +110,14 @@ async def test_a_created_machine_is_listed_as_it_was_answered(world: World) -> N
     assert [m.id for m in listing.machines] == [machine.id]
     assert listing.machines[0].tags == world.order(1).tags
     assert listing.machines[0].name == world.order(1).name
+
+
+async def test_a_machine_is_listed_by_the_cloud_that_made_it_and_by_no_other(world: World) -> None:
+    await world.make(1)
+
+    listing = await world.clouds.observe("annexe")
+
+    assert (listing.complete, listing.machines, listing.unknown) == (True, (), 0)
 
 
 async def test_a_running_machine_tells_where_and_with_which_key_it_answers(world: World) -> None:

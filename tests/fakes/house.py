@@ -27,6 +27,7 @@ from headwater.reconcile.lines import Lines
 from headwater.reconcile.loop import Loop
 from headwater.reconcile.memory import Memory
 from headwater.reconcile.observer import Observer
+from headwater.reconcile.order import Order
 from headwater.reconcile.people import People
 from headwater.reconcile.ports import Source
 from headwater.reconcile.publisher import Publisher
@@ -126,11 +127,13 @@ class House:
         )
         lines = Lines(self.executor)
         lines.expect()
-        wanted = Wanted()
+        wanted = Wanted(lambda: self.observer.places(self.ledger.known()))
         safety = Safety(self.ledger, clock or self.clock, "1")
         supply = Supply(self.secrets, self.exchange)
-        survey = Survey(wanted, self.executor, safety, Rollback(self.ledger, wanted), supply)
-        self.reconciler = Reconciler(survey, lines, Publisher(wanted, self.executor))
+        publisher = Publisher(wanted, self.executor)
+        order = Order(wanted, self.ledger, self.observer, publisher.statuses)
+        survey = Survey(wanted, self.executor, safety, Rollback(self.ledger, wanted), supply, order)
+        self.reconciler = Reconciler(survey, lines, publisher)
         self.dispatch = Dispatch(self.reconciler.reconcile, self.settled, agenda=Agenda(gap=0.0))
         self.steering = Steering(self.reconciler, self.dispatch)
         self.conversation = Conversation(

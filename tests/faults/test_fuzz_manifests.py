@@ -1,7 +1,7 @@
 """No manifest crashes, hangs or bloats the controller, whatever its bytes are."""
 
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -41,6 +41,27 @@ order = ["a"]
 [spec.safety]
 protect = false
 """
+)
+SET = (
+    HEADER.format("DeploymentSet", "sites")
+    + """\
+template = "site.toml"
+[[spec.sites]]
+name = "a"
+cloud = "local"
+replicas = 2
+skip = []
+[[spec.sites]]
+name = "b"
+cloud = "lab"
+replicas = 3
+skip = [1]
+"""
+)
+TEMPLATE = (
+    WHOLE.replace('"whole"', '"x-${name}"')
+    .replace('"local"', '"${cloud}"')
+    .replace("replicas = 4\nskip = [2]", 'replicas = "${replicas}"\nskip = "${skip}"')
 )
 MOST_MEMORY = 600
 """Bytes for each byte of a file: a table of Python's for every few characters."""
@@ -97,9 +118,9 @@ def paths(content: Any, above: tuple[Key, ...] = ()) -> Iterator[tuple[Key, ...]
 
 
 @st.composite
-def mutated(draw: st.DrawFn) -> str:
+def mutated(draw: st.DrawFn, seeds: Sequence[str] = SEEDS) -> str:
     """A manifest in which values were changed, removed, moved or added."""
-    content: Any = tomllib.loads(draw(st.sampled_from(SEEDS)))
+    content: Any = tomllib.loads(draw(st.sampled_from(seeds)))
     for _ in range(draw(st.integers(1, 4))):
         if not (known := list(paths(content))):
             break
@@ -124,9 +145,9 @@ def mutated(draw: st.DrawFn) -> str:
 
 
 @st.composite
-def damaged(draw: st.DrawFn) -> str:
+def damaged(draw: st.DrawFn, seeds: Sequence[str] = SEEDS) -> str:
     """A manifest whose text was cut, repeated, and sprinkled with marks."""
-    text = draw(st.sampled_from(SEEDS) | mutated())
+    text = draw(st.sampled_from(seeds) | mutated(seeds))
     for _ in range(draw(st.integers(1, 5))):
         at = draw(st.integers(0, len(text)))
         end = min(len(text), at + draw(st.integers(0, 30)))
@@ -168,6 +189,22 @@ def test_any_damage_to_a_manifest_is_told_in_its_place(record_property: Record):
 
     one()
     record_property("figure", fuzz.told("damaged manifests"))
+
+
+def test_any_damage_to_a_set_or_its_template_is_told_in_its_place(record_property: Record):
+    fuzz = Fuzz()
+    sets = st.just(SET) | mutated([SET]) | damaged([SET])
+    templates = st.just(TEMPLATE) | mutated([TEMPLATE]) | damaged([TEMPLATE])
+
+    @fuzzed(1000)
+    @given(sets, templates)
+    def one(set: str, template: str) -> None:
+        texts = {**GOOD, "any/any.toml": set, "any/site.toml": template}
+        with fuzz.example():
+            compiled(texts)
+
+    one()
+    record_property("figure", fuzz.told("damaged sets"))
 
 
 def test_every_key_of_any_document_is_found(record_property: Record):

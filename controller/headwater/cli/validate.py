@@ -8,6 +8,9 @@ import click
 
 from headwater.cli.options import output_option
 
+_SHOWN = 10
+"""Deployments of a set that are named."""
+
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
@@ -25,6 +28,7 @@ def validate(paths: tuple[Path, ...], output: str) -> None:
 
     errors = []
     resources = 0
+    sets: dict[str, tuple[str, ...]] = {}
     today = datetime.now(UTC).date()
     for path in paths:
         root = path if path.is_dir() else _root(path)
@@ -33,11 +37,15 @@ def validate(paths: tuple[Path, ...], output: str) -> None:
         found = [d for d in catalog.diagnostics if not inside or d.path == inside]
         errors += [(root, diagnostic) for diagnostic in found]
         resources += catalog.resources
+        sets |= catalog.sets
     if output == "json":
         show_json([{"root": str(root), **_document(diagnostic)} for root, diagnostic in errors])
     else:
         for root, diagnostic in errors:
             click.echo(f"{root}/{diagnostic}" if str(root) != "." else str(diagnostic))
+        for name, made in sorted(sets.items()):
+            more = f" and {len(made) - _SHOWN} more" if len(made) > _SHOWN else ""
+            click.echo(f"set {name} makes {', '.join(made[:_SHOWN])}{more}", err=True)
         click.echo(f"{resources} resources, {len(errors)} errors", err=True)
     sys.exit(1 if errors else 0)
 

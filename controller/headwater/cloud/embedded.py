@@ -9,7 +9,7 @@ from libcloud.compute.types import NodeState
 from headwater.cloud.each import attempt_each
 from headwater.cloud.local.driver import LocalNodeDriver, describe
 from headwater.cloud.seen import Seen
-from headwater.cloud.tags import to_metadata
+from headwater.cloud.tags import CLOUD, to_metadata
 from headwater.errors import Stalled
 from headwater.manifests.resolved import ResolvedCloud
 from headwater.topology.machines import Ability, Capabilities, CreateOrder
@@ -25,6 +25,7 @@ class Embedded:
     def __init__(self, cloud: ResolvedCloud, directory: Path) -> None:
         if unknown := sorted(set(cloud.options) - _OPTIONS):
             raise Stalled(f"cloud {cloud.name!r}: driver local has no option {unknown[0]!r}")
+        self._name = cloud.name
         self._level = str(cloud.options.get("level", "auto"))
         self._driver = LocalNodeDriver(str(directory / "local"), level=self._level)
 
@@ -41,7 +42,11 @@ class Embedded:
         )
 
     def list(self) -> Seen:
-        return Seen(self._driver.list_nodes())
+        """Of this cloud alone: several may share the host of the machines."""
+        return Seen([node for node in self._driver.list_nodes() if self._is_own(node)])
+
+    def _is_own(self, node: Node) -> bool:
+        return bool(node.extra["metadata"].get(CLOUD, self._name) == self._name)
 
     def prepare(self, orders: Sequence[CreateOrder]) -> None:
         """Machines need nothing else."""
@@ -52,7 +57,7 @@ class Embedded:
                 {
                     "name": order.name,
                     "authorized_key": order.authorized_key,
-                    "ex_metadata": to_metadata(order.tags),
+                    "ex_metadata": {**to_metadata(order.tags), CLOUD: self._name},
                     "ex_token": order.token,
                 }
                 for order in orders

@@ -8,6 +8,8 @@ from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import Batch, Tags
 
 INSTALLATION = "headwater:installation"
+CLOUD = "headwater:cloud"
+"""Which Cloud manifest a machine was made for, where several may share an account."""
 DEPLOYMENT = "headwater:deployment"
 NODE = "headwater:node"
 INDEX = "headwater:index"

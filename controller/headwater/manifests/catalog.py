@@ -1,12 +1,16 @@
 """All that one revision says, with every reference followed and every error told."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import date
 
 from headwater.manifests.cloud import Cloud
+from headwater.manifests.dependencies import wrong_dependencies
 from headwater.manifests.deployment import Deployment
+from headwater.manifests.expansion import Origin, expand_sets
 from headwater.manifests.index import Defined, Index
 from headwater.manifests.inheritance import Components
+from headwater.manifests.naming import with_sites
 from headwater.manifests.parse import Parser
 from headwater.manifests.resolve import Resolution
 from headwater.manifests.resolved import Catalog, Diagnostic, ResolvedCloud, ResolvedDeployment
@@ -15,32 +19,43 @@ from headwater.manifests.snapshot import Snapshot
 
 def compile_catalog(snapshot: Snapshot, parser: Parser, *, today: date | None = None) -> Catalog:
     """Never raises on bad input. Without `today`, no image is too old."""
-    files = parser.parse(snapshot)
-    definitions = [definition for file in files for definition in file.definitions]
-    index = Index(definitions)
+    found = expand_sets(parser.parse(snapshot), snapshot.files)
+    index = Index(found.definitions)
     components = Components(index, snapshot.files)
     failed: dict[str, list[Diagnostic]] = defaultdict(list)
-    elsewhere = [d for file in files for d in file.diagnostics] + components.diagnostics
-    own = [(definition, d) for definition in definitions for d in definition.diagnostics]
+    elsewhere = [*found.diagnostics, *components.diagnostics]
+    own = [(definition, d) for definition in found.definitions for d in definition.diagnostics]
     for definition, diagnostic in (*own, *index.duplicates()):
         is_deployment = definition.kind == Deployment.__name__
         (failed[definition.name] if is_deployment else elsewhere).append(diagnostic)
+    sound = {deployment.name: deployment for deployment in index.sound(Deployment)}
+    for name, diagnostic in wrong_dependencies(sound, index.names(Deployment)):
+        failed[name].append(diagnostic)
     deployments: dict[str, ResolvedDeployment] = {}
-    for deployment in sorted(index.sound(Deployment), key=lambda d: d.name):
+    for name, deployment in sorted(sound.items()):
         resolution = Resolution(deployment, index, components, snapshot.files, today)
-        if resolved := resolution.resolve():
-            deployments[deployment.name] = resolved
+        if (resolved := resolution.resolve()) and name not in failed:
+            deployments[name] = resolved
         else:
-            failed[deployment.name] += resolution.diagnostics
+            failed[name] += resolution.diagnostics
+    told = with_sites(failed, found.origins)
     return Catalog(
         revision=snapshot.revision,
         deployments=deployments,
         clouds={cloud.name: _cloud(cloud) for cloud in index.sound(Cloud)},
-        failed={name: _sorted(failed[name]) for name in sorted(failed)},
-        diagnostics=_sorted([*elsewhere, *(d for ds in failed.values() for d in ds)]),
-        complete=all(file.complete for file in files),
-        resources=len(definitions),
+        failed={name: _sorted(told[name]) for name in sorted(told)},
+        diagnostics=_sorted([*elsewhere, *(d for ds in told.values() for d in ds)]),
+        complete=found.complete,
+        resources=len(found.definitions),
+        sets=_sets(found.origins),
     )
+
+
+def _sets(origins: Mapping[str, Origin]) -> dict[str, tuple[str, ...]]:
+    made: dict[str, tuple[str, ...]] = {}
+    for name, origin in origins.items():
+        made[origin.set] = (*made.get(origin.set, ()), name)
+    return made
 
 
 def _cloud(cloud: Defined[Cloud]) -> ResolvedCloud:

@@ -30,6 +30,9 @@ _COLUMNS = {
         ("Driver", "string", ".spec.driver"),
         ("Region", "string", ".spec.region"),
     ],
+    "DeploymentSet": [
+        ("Template", "string", ".spec.template"),
+    ],
 }
 _COUNT = {"type": "integer", "minimum": 0}
 _TEXT = {"type": "string"}
@@ -138,7 +141,8 @@ def structural(schema: Schema) -> Schema:
     result = {key: value for key, value in schema.items() if key in _KEPT}
     if "properties" in result:
         result["properties"] = {k: structural(v) for k, v in schema["properties"].items()}
-        result.pop("additionalProperties", None)
+        if isinstance(result.pop("additionalProperties", None), dict):
+            result["x-kubernetes-preserve-unknown-fields"] = True
     elif isinstance(values := result.get("additionalProperties"), dict):
         result["additionalProperties"] = structural(values)
     if "items" in result:

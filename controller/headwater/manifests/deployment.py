@@ -37,11 +37,14 @@ class Node(Model):
     cloud: Label | None = None
     """Where, if not at the deployment's cloud."""
     spread: Annotated[dict[Label, Positive], Field(min_length=1)] | None = None
-    """One node over several clouds: how many at each. The sum is `replicas`."""
+    """One node over several clouds: how many at each. The sum is `replicas`.
+
+    When it changes, an instance stays at its cloud as long as that is to hold so many.
+    """
     skip: Many[Positive] = ()
     """Indexes that are left out: the way to remove one instance in the middle."""
     tolerate_failures: Replicas = 0
-    """Up to this many may be missing, and the run still goes on."""
+    """Up to this many may fail, and the run still goes on: lists of outputs are of the others."""
     inputs: dict[ParameterName, InputValue] = Field(default_factory=dict)
     """Literals, other nodes' outputs, or secrets by name."""
 
@@ -85,7 +88,7 @@ class DeploymentSpec(Model):
     """Torn down this long after the last commit that touched it."""
     timeouts: Timeouts = Timeouts()
     depends_on: Many[Label] = ()
-    """Other deployments that must be Ready first."""
+    """Other deployments that must be Ready before this one is made, and that go after it."""
     nodes: Annotated[dict[NodeName, Node], Field(min_length=1)]
     update: Update = Update()
     """How a new revision reaches running instances."""

@@ -1,6 +1,6 @@
 """Resources by kind and name, and why one cannot be had."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -70,6 +70,10 @@ class Index:
             (first, *others) = definitions
             if not others and isinstance(first.resource, model):
                 yield Defined(first.resource, first)
+
+    def names(self, model: type[R]) -> Collection[str]:
+        """All that are defined, rightly or not."""
+        return self._of(model.__name__).keys()
 
     def get(self, model: type[R], name: str) -> Defined[R]:
         """Raises Unresolved: nothing has the name, two things have it, or it is broken."""

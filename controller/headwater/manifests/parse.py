@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,10 +12,12 @@ from pydantic import ValidationError
 from headwater.manifests.complaints import Complaint, complaints, shown
 from headwater.manifests.deployment import Deployment
 from headwater.manifests.model import API_VERSION
+from headwater.manifests.placeholders import placeholders
 from headwater.manifests.positions import Key, Lines, Place, line_and_column, locate, scan
 from headwater.manifests.quantities import LABEL
 from headwater.manifests.resolved import Diagnostic
 from headwater.manifests.resources import KINDS, Resource
+from headwater.manifests.sets import DeploymentSet
 from headwater.manifests.snapshot import File, FileKind, Snapshot
 from headwater.manifests.suggestions import did_you_mean
 from headwater.manifests.unsupported import UNSUPPORTED_KINDS, unsupported
@@ -79,8 +81,11 @@ class ManifestFile:
     definitions: tuple[Definition, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     """Those that belong to no definition."""
+    path: str = ""
     complete: bool = True
     """False where a Deployment may be hidden in what could not be read."""
+    templates: frozenset[str] = frozenset()
+    """What its DeploymentSets name, as written there."""
 
 
 class Parser:
@@ -113,50 +118,57 @@ def is_manifest(path: str) -> bool:
     return name not in NOT_MANIFESTS and not any(p.startswith(".") for p in (*folders, name))
 
 
-class _Unreadable(Exception):
+class Unreadable(Exception):
     """The file does not tell which resources it defines."""
 
     def __init__(self, message: str, hint: str = "", place: tuple[int, int] = (1, 1)) -> None:
         super().__init__(message)
         self.message, self.hint, self.place = message, hint, place
 
+    def diagnostic(self, path: str) -> Diagnostic:
+        return Diagnostic(path, *self.place, self.message, self.hint)
+
 
 def parse_file(path: str, file: File) -> ManifestFile:
     """Never raises on bad input: what is wrong is in the diagnostics."""
     try:
-        text = _text(file)
-        content = _toml(text)
-    except _Unreadable as error:
-        diagnostic = Diagnostic(path, *error.place, error.message, error.hint)
-        return ManifestFile((), (diagnostic,), complete=False)
-    return _resources(Document(path, text), content)
+        document, content = read(path, file)
+    except Unreadable as error:
+        return ManifestFile((), (error.diagnostic(path),), path, complete=False)
+    return replace(_resources(document, content), path=path)
+
+
+def read(path: str, file: File) -> tuple[Document, dict[str, Any]]:
+    """The text and what tomllib makes of it. Raises Unreadable."""
+    text = _text(file)
+    return Document(path, text), _toml(text)
 
 
 def _text(file: File) -> str:
     """With LF for line ends, as tomllib counts them."""
     if file.kind is not FileKind.REGULAR:
-        raise _Unreadable(f"a manifest is a file, and this is a {file.kind.value}")
+        raise Unreadable(f"a manifest is a file, and this is a {file.kind.value}")
     content = file.content
     if content is None or len(content) > _LARGEST:
         words = f"too large: {file.size} bytes, at most {_LARGEST}"
-        raise _Unreadable(words, "split the file")
+        raise Unreadable(words, "split the file")
     if content.startswith(_BOM):
-        raise _Unreadable("begins with a byte order mark", "save it as UTF-8 without one")
+        raise Unreadable("begins with a byte order mark", "save it as UTF-8 without one")
     try:
         return content.decode().replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         words = f"not UTF-8: byte 0x{content[error.start]:02x}"
-        raise _Unreadable(words, "save it as UTF-8", (line, 1)) from None
+        raise Unreadable(words, "save it as UTF-8", (line, 1)) from None
 
 
 def _toml(text: str) -> dict[str, Any]:
     if text.count(".") >= _MANY_DOTS and (deep := _DEEP_KEY.search(text)):
-        raise _Unreadable("nested too deeply", place=line_and_column(text, deep.start()))
+        raise Unreadable("nested too deeply", place=line_and_column(text, deep.start()))
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise _Unreadable("nested too deeply") from None
+        raise Unreadable("nested too deeply") from None
     except ValueError as error:
         message, place = str(error), (1, 1)
         if match := _PLACE_IN_WORDS.search(message):
@@ -164,12 +176,12 @@ def _toml(text: str) -> dict[str, Any]:
             at_end = line_and_column(text, len(text.rstrip("\n")))
             place = (int(match[1]), int(match[2])) if match[1] else at_end
         words = message[:1].lower() + message[1:]
-        raise _Unreadable(f"not valid TOML 1.0: {words}", place=place) from None
+        raise Unreadable(f"not valid TOML 1.0: {words}", place=place) from None
 
 
 def _resources(document: Document, content: dict[str, Any]) -> ManifestFile:
     if "resources" not in content:
-        return _joined([_resource(document, (), content)])
+        return _joined(list(_manifest(document, (), content)))
     files = [
         ManifestFile((), (document.diagnose((key,), f"'{key}' stands beside [[resources]]"),))
         for key in content
@@ -182,7 +194,8 @@ def _resources(document: Document, content: dict[str, Any]) -> ManifestFile:
             ManifestFile((), (document.diagnose(("resources",), message),), complete=False)
         )
         return _joined(files)
-    files += [_resource(document, ("resources", n), item) for n, item in enumerate(items)]
+    for number, item in enumerate(items):
+        files += _manifest(document, ("resources", number), item)
     return _joined(files)
 
 
@@ -191,10 +204,27 @@ def _joined(files: list[ManifestFile]) -> ManifestFile:
         tuple(definition for file in files for definition in file.definitions),
         tuple(diagnostic for file in files for diagnostic in file.diagnostics),
         complete=all(file.complete for file in files),
+        templates=frozenset().union(*(file.templates for file in files)),
     )
 
 
-def _resource(document: Document, key: tuple[Key, ...], content: dict[str, Any]) -> ManifestFile:
+def _manifest(
+    document: Document, key: tuple[Key, ...], content: dict[str, Any]
+) -> Iterator[ManifestFile]:
+    """A resource as it is; where that is wrong, it may have been meant as a template."""
+    yield (file := parse_resource(document, key, content))
+    wrong = file.diagnostics or any(definition.diagnostics for definition in file.definitions)
+    if wrong and content.get("kind") == Deployment.__name__:
+        for path, mark in placeholders(content)[:1]:
+            words = f"'{mark}' is a placeholder, and this file is no DeploymentSet's template"
+            found = document.diagnose((*key, *path), words, "name it in the set's 'template'")
+            yield ManifestFile((), (found,))
+
+
+def parse_resource(
+    document: Document, key: tuple[Key, ...], content: dict[str, Any]
+) -> ManifestFile:
+    """The one resource of a table, which stands at `key` in the document."""
     kind, name = content.get("kind"), _name(content)
     model = KINDS.get(kind) if isinstance(kind, str) else None
     resource: Resource | None = None
@@ -209,10 +239,21 @@ def _resource(document: Document, key: tuple[Key, ...], content: dict[str, Any])
     found = tuple(document.diagnose((*key, *c.path), c.message, c.hint) for c in wrong)
     if model is None:
         return ManifestFile((), found, complete=kind in UNSUPPORTED_KINDS)
+    is_set = model is DeploymentSet
+    templates = _template(content) if is_set else frozenset()
     if name is None:
-        return ManifestFile((), found, complete=model is not Deployment)
+        complete = not is_set and model is not Deployment
+        return ManifestFile((), found, complete=complete, templates=templates)
     sound = None if found else resource
-    return ManifestFile((Definition(model.__name__, name, document, key, sound, found),))
+    definition = Definition(model.__name__, name, document, key, sound, found)
+    return ManifestFile((definition,), templates=templates)
+
+
+def _template(content: dict[str, Any]) -> frozenset[str]:
+    """Also of a set that is wrong: a template that is read as a manifest is full of errors."""
+    spec = content.get("spec")
+    written = spec.get("template") if isinstance(spec, dict) else None
+    return frozenset({written} if isinstance(written, str) else ())
 
 
 def _name(content: dict[str, Any]) -> str | None:

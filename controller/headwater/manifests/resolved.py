@@ -190,3 +190,5 @@ class Catalog:
     complete: bool
     """False while some file does not tell which resources it defines: no removal follows then."""
     resources: int = 0
+    sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The deployments that each DeploymentSet makes, broken ones too."""

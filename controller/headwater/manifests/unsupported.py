@@ -15,14 +15,13 @@ class Unsupported:
     harmless: tuple[object, ...] = ()
 
 
-UNSUPPORTED_KINDS = ("DeploymentSet", "Policy")
+UNSUPPORTED_KINDS = ("Policy",)
 
 UNSUPPORTED = (
     Unsupported("Deployment", "spec.lifecycle", harmless=("service",)),
     Unsupported("Deployment", "spec.ttl"),
     Unsupported("Deployment", "spec.keep"),
-    Unsupported("Deployment", "spec.dependsOn", harmless=([],)),
-    Unsupported("Deployment", "spec.nodes.*.tolerateFailures", harmless=(0,)),
+    Unsupported("DeploymentSet", "spec.pullRequests"),
     Unsupported("Component", "spec.health"),
     Unsupported("Component", "spec.volumes", harmless=([],)),
     Unsupported("Image", "spec.build"),

@@ -1,31 +1,69 @@
 """Why a run fails, in the words of what failed first."""
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from headwater.planning.records import Record, WorkState
 from headwater.planning.seats import Seat, seats
 from headwater.planning.situation import Situation
+from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import MachineState
 
 
 def failure(situation: Situation) -> str:
     """Why the present run fails: the first instance's own words; empty when it does not.
 
+    A node of which some may fail fails with the first that is too many.
+    """
+    found, tolerate = failures(situation), _limits(situation)
+    counts = _by_node(found)
+    for key, why in found.items():
+        count, limit = counts[key.node], tolerate.get(key.node, 0)
+        if count > limit:
+            also = f"; {count} of node {key.node} have failed, and {limit} may" if limit else ""
+            return f"{key.instance}: {why}{also}"
+    return ""
+
+
+def tolerated(situation: Situation) -> Mapping[InstanceKey, str]:
+    """The instances that have failed and may: the run goes on without them; with the reasons."""
+    tolerate = _limits(situation)
+    if not tolerate:
+        return {}
+    found = failures(situation)
+    counts = _by_node(found)
+    return {key: why for key, why in found.items() if counts[key.node] <= tolerate.get(key.node, 0)}
+
+
+def _limits(situation: Situation) -> Mapping[str, int]:
+    return situation.desired.tolerate if situation.desired else {}
+
+
+def _by_node(keys: Iterable[InstanceKey]) -> Counter[str]:
+    return Counter(key.node for key in keys)
+
+
+def failures(situation: Situation) -> dict[InstanceKey, str]:
+    """Every instance that has failed in the present run, and why.
+
     A recipe that fails is not tried again until a new commit or a retry says so; a machine that
     was restarted under a running recipe is.
     """
-    if situation.desired is None:
+    return {key: why for key, seat in seats(situation).items() if (why := _failed(seat, situation))}
+
+
+def _failed(seat: Seat, situation: Situation) -> str:
+    record, limit = seat.record, deadline(seat, situation)
+    if seat.current is None:
+        return situation.run.refused.get(seat.spec.key.instance, "")
+    if limit is not None and situation.now >= limit and situation.desired is not None:
+        seconds = int(situation.desired.provision_timeout)
+        return f"no contact within {seconds} s: {_silence(seat)}"
+    if record is None or record.state is not WorkState.FAILED:
         return ""
-    for key, seat in seats(situation).items():
-        record, limit = seat.record, deadline(seat, situation)
-        if limit is not None and situation.now >= limit:
-            seconds = int(situation.desired.provision_timeout)
-            return f"{key.instance}: no contact within {seconds} s: {_silence(seat)}"
-        if record is None or record.state is not WorkState.FAILED:
-            continue
-        if record.run == situation.run.number and record.reason != "interrupted":
-            return f"{key.instance}: {explain(record)}"
-    return ""
+    mine = record.run == situation.run.number and record.reason != "interrupted"
+    return explain(record) if mine else ""
 
 
 def deadline(seat: Seat, situation: Situation) -> datetime | None:

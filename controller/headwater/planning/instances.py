@@ -1,6 +1,7 @@
 """Instances as people see them: one row each."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from headwater.planning.asking import complaint
 from headwater.planning.failure import explain
@@ -29,6 +30,11 @@ def instance_status(seat: Seat, situation: Situation) -> InstanceStatus:
         return _status_of(machine, state, step="", message=f"machine is {machine.state.value}")
     state, step, message = _work_state(seat, situation)
     return _status_of(machine, state, step=step, message=message)
+
+
+def without(row: InstanceStatus, why: str) -> InstanceStatus:
+    """The row of an instance that was given up; the same where `why` is empty."""
+    return replace(row, state="failed", message=why) if why else row
 
 
 def _work_state(seat: Seat, situation: Situation) -> tuple[str, str, str]:

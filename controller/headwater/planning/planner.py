@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from headwater.planning.actions import Action, Contextualise, Create, RunTask, Terminate
 from headwater.planning.budget import Budget, budget
+from headwater.planning.failure import tolerated
 from headwater.planning.records import WorkState
 from headwater.planning.seats import (
     ADOPTED,
@@ -17,6 +18,7 @@ from headwater.planning.seats import (
     staleness,
 )
 from headwater.planning.situation import Situation
+from headwater.planning.waits import waits
 from headwater.topology.digests import digest
 from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import Machine, MachineState
@@ -63,6 +65,8 @@ def plan(situation: Situation) -> Plan:
         return Plan(situation.deployment, (), (f"suspended: {situation.suspended}",))
     if desired is None and situation.run.orphan:
         return Plan(situation.deployment, (), (ORPHANED,) if situation.machines else ())
+    if held_up := waits(situation):
+        return Plan(situation.deployment, (), tuple(wait.why for wait in held_up))
     if desired is None:
         return _finish(situation, _all_of(situation), [])
     if obstacles := (*situation.problems, *situation.unavailable):
@@ -120,7 +124,7 @@ def _settle(
             yield _contextualise(seat, reason)
     elif why := _wait_for(key, seat, situation):
         held.append(f"{key.instance}: {why}; looking again")
-    elif not seat.outdated:
+    elif not seat.outdated and key.instance not in situation.run.refused:
         yield _create(seat, situation, _why_missing(key, seat, situation))
 
 
@@ -186,9 +190,9 @@ def _update(
     if desired is None:
         return
     first = [node for node in desired.update.order if node in desired.nodes]
-    waits_for = ""
+    waits_for, lost = "", tolerated(situation)
     for node in [*first, *(node for node in desired.nodes if node not in first)]:
-        mine = [every[key] for key in desired.nodes[node]]
+        mine = [every[key] for key in desired.nodes[node] if key not in lost]
         stale = [(seat, reason) for seat in mine if (reason := _stale(seat, situation))]
         if stale and waits_for:
             held.append(f"{node}: {len(stale)} to update, after {waits_for}")

@@ -88,7 +88,10 @@ class Run:
     """The Headwater that last carried out a plan for this deployment."""
     protect: bool = False
     orphan: bool = False
-    """What the manifest said last, for when it is gone: its safety outlives it."""
+    depends_on: tuple[str, ...] = ()
+    """What the manifest said last, for when it is gone: its safety and its order outlive it."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Instances whose machines a cloud refused for good, and why: not asked again in this run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,7 @@ def next_run(run: Run | None, revision: str, digest: str, now: datetime) -> Run:
         started=now,
         protect=run.protect,
         orphan=run.orphan,
+        depends_on=run.depends_on,
         version=run.version,
     )
 

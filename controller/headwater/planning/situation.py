@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from headwater.planning.records import Record, Run, TaskMemory
+from headwater.planning.waits import Wait
 from headwater.topology.desired import Desired
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Machine
@@ -60,3 +61,5 @@ class Situation:
     room: Mapping[str, int] = field(default_factory=dict)
     """How many more machines each cloud with a quota may hold."""
     tasks: TaskMemory = field(default_factory=TaskMemory)
+    waits: tuple[Wait, ...] = ()
+    """Other deployments that come first."""

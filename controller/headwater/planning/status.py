@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+DEPENDENCY_HELD = "DependencyHeld"
+"""The reason of Stalled while a deployment that comes first waits for a person."""
+
 
 class Phase(StrEnum):
     """The phases of a run (semantics.md 5). Derived, never set by hand."""
@@ -95,6 +98,13 @@ class DeploymentStatus:
         """What the guard holds back until somebody approves; empty when it holds nothing."""
         held = self.condition("Stalled") if self.condition("PlanBlocked") else None
         return held.message if held else ""
+
+    @property
+    def held_up(self) -> str:
+        """What waits for a person: here, or with a deployment that comes first."""
+        stalled = self.condition("Stalled")
+        waits = stalled is not None and stalled.reason == DEPENDENCY_HELD
+        return stalled.message if stalled and waits else self.blocked
 
     @property
     def suspended(self) -> str:

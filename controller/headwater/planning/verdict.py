@@ -1,14 +1,22 @@
 """What a situation amounts to: the status of a deployment."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from headwater.planning.instances import instance_status, progress, unwanted_status
+from headwater.planning.failure import tolerated
+from headwater.planning.instances import instance_status, progress, unwanted_status, without
 from headwater.planning.planner import ORPHANED, Plan
 from headwater.planning.seats import seats
 from headwater.planning.situation import Situation
-from headwater.planning.status import Condition, DeploymentStatus, InstanceStatus, Phase
+from headwater.planning.status import (
+    DEPENDENCY_HELD,
+    Condition,
+    DeploymentStatus,
+    InstanceStatus,
+    Phase,
+)
 from headwater.planning.tasks import awaited, reports_awaited
+from headwater.planning.waits import Until, waits
 from headwater.topology.keys import InstanceKey
 
 UNENDED = frozenset({"missing", "pending", "unreachable", "contextualising", "outdated"})
@@ -18,11 +26,15 @@ UNENDED = frozenset({"missing", "pending", "unreachable", "contextualising", "ou
 def assess(situation: Situation, plan: Plan) -> DeploymentStatus:
     """The status of the deployment, without its history."""
     every = seats(situation)
-    instances = [instance_status(seat, situation) for seat in every.values()]
+    lost = tolerated(situation)
+    instances = [
+        without(instance_status(seat, situation), lost.get(key, "")) for key, seat in every.items()
+    ]
     ready = sum(instance.state == "ready" for instance in instances)
     failed = sum(instance.state == "failed" for instance in instances)
     rest = [unwanted_status(machine) for machine in situation.machines if machine.key not in every]
-    conditions = _conditions(situation, plan, instances)
+    names = {key.instance: why for key, why in lost.items()}
+    conditions = _conditions(situation, plan, instances, names)
     return DeploymentStatus(
         name=situation.deployment,
         phase=_phase(situation, instances, conditions),
@@ -41,26 +53,47 @@ def assess(situation: Situation, plan: Plan) -> DeploymentStatus:
 
 
 def _conditions(
-    situation: Situation, plan: Plan, instances: Iterable[InstanceStatus]
+    situation: Situation,
+    plan: Plan,
+    instances: Iterable[InstanceStatus],
+    lost: Mapping[str, str],
 ) -> tuple[Condition, ...]:
-    """The first that applies."""
-    waiting = [i for i in instances if i.state != "ready"]
+    """The first that applies. `lost` are the instances without which it is Ready, and why."""
+    waiting = [i for i in instances if i.state != "ready" and i.instance not in lost]
     for reason, message in _obstacles(situation, plan):
         if message:
             return _stalled(reason, message)
     if situation.suspended:
         extra = len({machine.key for machine in situation.machines} - _wanted(situation))
         return _suspended(situation.suspended, progress(waiting), extra)
-    if situation.desired is None:
+    if situation.desired is None and not waits(situation):
         return _leaving(situation)
-    if plan.actions or waiting or plan.held:
-        return _progressing("Progressing", progress(waiting) or "updating")
-    if reports := awaited(situation):
-        return _progressing("SendingReports", f"{reports} reports to come")
+    for reason, message in _under_way(situation, plan, waiting):
+        if message:
+            return _progressing(reason, message)
+    return _converged(lost)
+
+
+def _under_way(
+    situation: Situation, plan: Plan, waiting: list[InstanceStatus]
+) -> tuple[tuple[str, str], ...]:
+    """What goes on by itself: reason, and words where it is there."""
+    busy = bool(plan.actions or waiting or plan.held)
+    reports = awaited(situation)
     return (
-        Condition("Ready", status=True, reason="Converged"),
-        Condition("Reconciling", status=False, reason="Converged"),
-        Condition("Stalled", status=False, reason="Converged"),
+        ("WaitingForOthers", "; ".join(wait.why for wait in waits(situation))),
+        ("Progressing", (progress(waiting) or "updating") if busy else ""),
+        ("SendingReports", f"{reports} reports to come" if reports else ""),
+    )
+
+
+def _converged(lost: Mapping[str, str]) -> tuple[Condition, ...]:
+    reason = "FailuresTolerated" if lost else "Converged"
+    missing = ", ".join(f"{instance} ({why})" for instance, why in lost.items())
+    return (
+        Condition("Ready", status=True, reason=reason, message=missing and f"without {missing}"),
+        Condition("Reconciling", status=False, reason=reason),
+        Condition("Stalled", status=False, reason=reason),
     )
 
 
@@ -71,8 +104,14 @@ def _obstacles(situation: Situation, plan: Plan) -> tuple[tuple[str, str], ...]:
         ("SecretUnavailable", "; ".join(situation.unavailable)),
         ("RunFailed", situation.run.abort),
         ("PlanBlocked", plan.blocked),
+        ("DependencyFailed", _waits_until(Until.REPAIR, situation)),
+        (DEPENDENCY_HELD, _waits_until(Until.PERSON, situation)),
         ("QuotaExceeded", "" if plan.actions else "; ".join(plan.short)),
     )
+
+
+def _waits_until(end: Until, situation: Situation) -> str:
+    return "; ".join(wait.why for wait in waits(situation) if wait.until is end)
 
 
 def _leaving(situation: Situation) -> tuple[Condition, ...]:

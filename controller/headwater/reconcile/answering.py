@@ -102,8 +102,8 @@ class Answering:
             return
         elif status.is_ready:
             self._put(context, CommitState.SUCCESS, self._describe(status))
-        elif status.blocked:
-            self._wait(context, status.blocked)
+        elif status.held_up:
+            self._wait(context, status.held_up)
         elif status.suspended:
             self._wait(context, f"suspended: {status.suspended}")
         elif status.is_stalled and status.at_rest:

@@ -26,6 +26,7 @@ from headwater.topology.parameters import (
     is_secret,
     is_writable,
     key_to_read,
+    living,
     missing,
     parse_key,
     read,
@@ -51,6 +52,12 @@ class System:
     phase: str = ""
     abort: str = ""
     waiters: dict[Source, set[asyncio.Event]] = field(default_factory=dict)
+    lost: frozenset[InstanceKey] = frozenset()
+    """Instances without which the run goes on."""
+
+    @property
+    def living(self) -> Desired:
+        return living(self.desired, self.lost)
 
 
 class Exchange:
@@ -146,6 +153,15 @@ class Exchange:
                 system.states[key] = state
                 self._wake(key, ["state"])
 
+    def lose(self, deployment: str, keys: Iterable[InstanceKey]) -> bool:
+        """The run goes on without these: lists no longer wait for them. True when others did."""
+        system, lost = self._systems.get(deployment), frozenset(keys)
+        if system is None or system.lost == lost:
+            return False
+        system.lost = lost
+        self._wake_all(system)
+        return True
+
     def key_of(self, machine: MachineId) -> InstanceKey | None:
         return self._keys.get(machine)
 
@@ -203,7 +219,7 @@ class Exchange:
         if system is None:
             return ()
         lookup = self.lookup(system, (waiting.asker, waiting.request.machine))
-        return tuple(missing(waiting.address, system.desired, lookup))
+        return tuple(missing(waiting.address, system.living, lookup))
 
     async def _change(self, system: System, waiting: Waiting) -> None:
         """Wait until what is missing first may have been set."""
@@ -242,7 +258,7 @@ class Exchange:
     ) -> Value | None:
         match address:
             case InstanceValue():
-                return read(address, system.desired, self.lookup(system, asker))
+                return read(address, system.living, self.lookup(system, asker))
             case NodeValue(node, "ids"):
                 return ",".join(str(key.index) for key in system.desired.nodes.get(node, ()))
             case NodeValue(node, _):
@@ -319,11 +335,11 @@ class Exchange:
         system = self._systems.get(deployment)
         if system is None:
             return {}
-        lookup = self.lookup(system)
+        lookup, desired = self.lookup(system), system.living
         return {
             key: self.secrecy.noted(inputs)
-            for key, spec in system.desired.instances.items()
-            if (inputs := referenced_inputs(spec, system.desired, lookup))
+            for key, spec in desired.instances.items()
+            if (inputs := referenced_inputs(spec, desired, lookup))
         }
 
     def inputs_of(self, key: InstanceKey) -> Mapping[str, str]:
@@ -332,4 +348,4 @@ class Exchange:
         spec = system.desired.instances.get(key) if system else None
         if system is None or spec is None:
             return {}
-        return self.secrecy.noted(referenced_inputs(spec, system.desired, self.lookup(system)))
+        return self.secrecy.noted(referenced_inputs(spec, system.living, self.lookup(system)))

@@ -225,12 +225,15 @@ class Loop:
         self._stirred.set()
 
     def heard(self, event: Event) -> None:
-        """Listens to the loop's own events, for the answers and for when to list again."""
+        """Listens to the loop's own events, for the answers, for those that come next, and for when to list."""
         if isinstance(event, ActionEnded) and event.action == "create":
             self._since = asyncio.get_running_loop().time()
             self._stirred.set()
         if isinstance(event, StatusChanged):
             self.answering.heard(event.deployment, event.status)
+            order = self.reconciler.survey.order
+            for name in order.concerned(event.deployment, event.status):
+                self.dispatch.add(name, Priority.PROGRESS)
 
     def check_settled(self) -> None:
         """After every pass: when everything is at rest, the revision is answered."""

@@ -10,6 +10,7 @@ from headwater.planning.events import CloudListed
 from headwater.reconcile.ports import Clouds, Listener
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Listing, Machine, MachineState
+from headwater.topology.placement import Places
 
 COMING = frozenset({MachineState.PENDING, MachineState.RUNNING})
 
@@ -149,6 +150,13 @@ class Observer:
 
     def machine(self, id: MachineId) -> Machine | None:
         return self._account(id.cloud).machines.get(id)
+
+    def places(self, known: Iterable[tuple[MachineId, InstanceKey]]) -> Places:
+        """The clouds of the instances that exist, the newest machine of each; or are `known` of."""
+        machines = (m for mine in self._by_deployment.values() for m in mine.values())
+        ordered = sorted(machines, key=lambda machine: machine.tags.incarnation)
+        remembered = {key: machine.cloud for machine, key in known}
+        return remembered | {machine.key: machine.id.cloud for machine in ordered}
 
     def deployments(self) -> frozenset[str]:
         """Whose machines exist, wanted or not."""

@@ -23,7 +23,7 @@ class People:
         run = self.steering.reconciler.executor.ledger.runs.get(self._known(name))
         if run is None or (not run.abort and run.ended is None):
             raise Refused(f"{name} is still under way; nothing to retry")
-        if not run.abort:
+        if not run.abort and not self.steering.reconciler.statuses[name].failed:
             return f"{name} has not failed; nothing to retry"
         self.steering.renew(name)
         return f"{name}: trying again"

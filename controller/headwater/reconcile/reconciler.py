@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from headwater.errors import HeadwaterError, Stalled, Throttled
+from headwater.planning.actions import Create
 from headwater.planning.decision import next_step
 from headwater.planning.events import PassEnded
-from headwater.planning.failure import deadline, failure
+from headwater.planning.failure import deadline, failure, tolerated
 from headwater.planning.planner import DOUBT, Plan, in_doubt
 from headwater.planning.records import WorkState
 from headwater.planning.seats import seats
@@ -74,7 +75,7 @@ class Reconciler:
         situation = self.survey.situation(name, desired, run)
         if not run.abort and (reason := failure(situation)):
             situation = self.abort(situation, reason)
-        if self.lines.attend(situation):
+        if self.lines.attend(situation) | self._lose(situation):
             situation = self.survey.situation(name, desired, situation.run)
         situation = self.executor.tasks.notice(situation)
         self.executor.tasks.resume(situation)
@@ -108,6 +109,10 @@ class Reconciler:
                 self.executor.machines.stop_steps(machine, reason)
         return situation
 
+    def _lose(self, situation: Situation) -> bool:
+        """Nobody waits for what has failed and may; True when that is news."""
+        return self.executor.exchange.lose(situation.deployment, tolerated(situation))
+
     def _judge(self, before: Situation, done: Plan, outcomes: list[Outcome]) -> Next:
         """The status after the actions, told once; and when to look again."""
         name = before.deployment
@@ -122,16 +127,33 @@ class Reconciler:
                 return Next("changed", 0.0)
             self._forget(situation)
             return Next("removed")
-        terminal = next((o for o in outcomes if isinstance(o.error, Stalled)), None)
-        if terminal and not situation.run.abort:
-            situation = self.abort(situation, f"{terminal.action.key.instance}: {terminal.error}")
-            rest = next_step(situation)
+        if (ended := self._refused(situation, outcomes)) is not situation:
+            situation, rest = ended, next_step(ended)
         self._publish(situation, rest, outcomes)
         if self._goes_back(situation):
             return Next("changed", 0.0)
         if situation.suspended:
             return Next("waiting", self.safety.ends_in(name))
+        if not situation.run.abort:  # Then what was refused for good is done without.
+            errors = [error for error in errors if not isinstance(error, Stalled)]
         return _next(situation, done, rest, errors)
+
+    def _refused(self, situation: Situation, outcomes: Iterable[Outcome]) -> Situation:
+        """What a cloud will never do fails the run, or is one instance less."""
+        stalled = [outcome for outcome in outcomes if isinstance(outcome.error, Stalled)]
+        if not stalled or situation.run.abort:
+            return situation
+        refused = {
+            outcome.action.key.instance: str(outcome.error)
+            for outcome in stalled
+            if isinstance(outcome.action, Create)
+        }
+        run = replace(situation.run, refused={**situation.run.refused, **refused})
+        situation = self.survey.remember(situation, run)
+        others = [o for o in stalled if not isinstance(o.action, Create)]
+        reason = next((f"{o.action.key.instance}: {o.error}" for o in others), "")
+        reason = reason or failure(situation)
+        return self.abort(situation, reason) if reason else situation
 
     def _publish(self, situation: Situation, rest: Plan, outcomes: Iterable[Outcome]) -> None:
         name = situation.deployment
@@ -191,6 +213,7 @@ def _next(situation: Situation, done: Plan, rest: Plan, errors: list[HeadwaterEr
     if rest.short:
         return Next("waiting", ROOM_DELAY)
     limits = [limit for s in seats(situation).values() if (limit := deadline(s, situation))]
+    limits = [limit for limit in limits if limit > situation.now]
     doubts = situation.doubts.items()
     limits += [since + DOUBT for key, since in doubts if in_doubt(key, situation)]
     limits = [] if situation.run.abort else limits

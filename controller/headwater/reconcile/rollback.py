@@ -7,7 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 from headwater.manifests.resolved import ResolvedDeployment
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.wanted import Wanted
-from headwater.topology.desired import Desired, expand
+from headwater.topology.desired import Desired
 
 _RESOLVED = TypeAdapter(ResolvedDeployment)
 
@@ -94,5 +94,5 @@ class Rollback:
                 resolved = _RESOLVED.validate_python(note.get("manifest"))
             except ValidationError:
                 return None
-            self._good[name] = (str(note.get("revision", "")), expand(resolved))
+            self._good[name] = (str(note.get("revision", "")), self._wanted.expand(resolved))
         return self._good[name]

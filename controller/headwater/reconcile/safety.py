@@ -162,7 +162,9 @@ class Safety:
         """
         if desired is not None:
             orphan = desired.deletion_policy == "orphan"
-            run = replace(run, protect=desired.protect, orphan=orphan)
+            run = replace(
+                run, protect=desired.protect, orphan=orphan, depends_on=desired.depends_on
+            )
         whole = not (plan.blocked or plan.held or run.abort)
         version = self._version if whole or not run.version else run.version
         return replace(run, approved=run.approved | plan.approved, version=version)

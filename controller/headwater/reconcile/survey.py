@@ -11,6 +11,7 @@ from headwater.planning.quota import room
 from headwater.planning.records import Run, next_run, with_safety_of
 from headwater.planning.situation import Fleet, Situation
 from headwater.reconcile.executor import Executor
+from headwater.reconcile.order import Order
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
 from headwater.reconcile.supply import Supply
@@ -26,6 +27,7 @@ class Survey:
     safety: Safety
     rollback: Rollback
     supply: Supply
+    order: Order
     _strays: dict[str, int] = field(default_factory=dict)
     """Deployments that nobody asks for and the ledger does not know: the look that found them."""
 
@@ -88,6 +90,7 @@ class Survey:
             unavailable=unavailable,
             room=room(self.wanted.catalog, observer.count),
             tasks=executor.tasks.of(name, machines),
+            waits=self.order.waits(name, desired),
         )
         fleet = Fleet(observer.total, len(self.wanted.names))
         return self.safety.weigh(situation, fleet)

@@ -34,7 +34,7 @@ def _of_instance(key: InstanceKey, exchange: Exchange, ledger: Ledger) -> Iterat
     for name in BUILT_IN:
         yield ParameterView(key.instance, name, _shown(lookup(key, name)), "headwater")
     for name in sorted(work.inputs):
-        value = read(InstanceValue(key, name), system.desired, lookup)
+        value = read(InstanceValue(key, name), system.living, lookup)
         yield ParameterView(
             key.instance, name, _shown(value), "manifest", type=str(type_of(spec, name))
         )

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from headwater.planning.status import DeploymentStatus
-from headwater.reporting.words import elapsed, first_failure, shortened, verdict
+from headwater.reporting.words import elapsed, first_failure, missing, shortened, verdict
 
 LIMIT = 140
 """Characters; what GitHub takes."""
@@ -21,6 +21,6 @@ def describe(status: DeploymentStatus, now: datetime | None = None) -> str:
         text += f", {status.reports} report{'s' if status.reports > 1 else ''}"
     if status.started is not None and end is not None:
         text += f" in {elapsed(status, end)}"
-    if not status.is_ready and (failure := first_failure(status)):
-        text += f"; {failure}"
+    if said := missing(status) if status.is_ready else first_failure(status):
+        text += f"; {said}"
     return shortened(text, LIMIT)

@@ -65,6 +65,12 @@ def verdict(status: DeploymentStatus) -> str:
     return status.phase.value
 
 
+def missing(status: DeploymentStatus) -> str:
+    """Without which instances it is Ready, and why; empty where none is missing."""
+    ready = status.condition("Ready")
+    return ready.message if ready is not None and status.failed else ""
+
+
 def first_failure(status: DeploymentStatus) -> str:
     """What came first, with the instance that it comes from; empty if nothing failed.
 

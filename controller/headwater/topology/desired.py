@@ -20,6 +20,9 @@ from headwater.topology.digests import digest
 from headwater.topology.hooks import Hooks, fingerprint, hooks
 from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import MachineSpec
+from headwater.topology.placement import Places, assign
+
+_NOWHERE: Places = {}
 
 INSTALL_STEPS = (
     ("pre-install", RecipeKind.PRE_INSTALL),
@@ -82,14 +85,21 @@ class Desired:
     """Seconds from the order of a machine until its agent answers."""
     secrets: Mapping[str, Encrypted | None] = field(default_factory=dict)
     """Every secret that an input is bound to, with its file in the repository if it has one."""
+    depends_on: tuple[str, ...] = ()
+    """Deployments that must be Ready before this one is made."""
+    tolerate: Mapping[str, int] = field(default_factory=dict)
+    """How many instances of a node may fail; nodes of which none may are not in it."""
 
 
-def expand(deployment: ResolvedDeployment) -> Desired:
-    """Every instance that should exist, by key, in the order of nodes and indexes."""
+def expand(deployment: ResolvedDeployment, places: Places = _NOWHERE) -> Desired:
+    """Every instance that should exist, by key, in the order of nodes and indexes.
+
+    `places` tells where those are that exist: of a node that is spread, they stay there.
+    """
     instances: dict[InstanceKey, InstanceSpec] = {}
     nodes: dict[str, tuple[InstanceKey, ...]] = {}
     for node in deployment.nodes.values():
-        specs = _instances(deployment, node)
+        specs = _instances(deployment, node, places)
         instances.update((spec.key, spec) for spec in specs)
         nodes[node.name] = tuple(spec.key for spec in specs)
     return Desired(
@@ -105,6 +115,8 @@ def expand(deployment: ResolvedDeployment) -> Desired:
         deletion_policy=deployment.deletion_policy,
         provision_timeout=deployment.provision_timeout,
         secrets=_secrets(deployment),
+        depends_on=deployment.depends_on,
+        tolerate=_tolerate(deployment),
     )
 
 
@@ -114,13 +126,20 @@ def _secrets(deployment: ResolvedDeployment) -> dict[str, Encrypted | None]:
     return {name: deployment.encrypted.get(name) for name in sorted(names)}
 
 
+def _tolerate(deployment: ResolvedDeployment) -> dict[str, int]:
+    nodes = deployment.nodes.values()
+    return {node.name: node.tolerate_failures for node in nodes if node.tolerate_failures}
+
+
 def _digest(deployment: ResolvedDeployment, instances: Collection[InstanceSpec]) -> str:
     update = deployment.update
     hooks = {spec.key.node: asked for spec in instances if (asked := fingerprint(spec.hooks))}
     encrypted = [[name, file.oid] for name, file in sorted(deployment.encrypted.items())]
+    tolerate = _tolerate(deployment)
     return digest(
         {
             **({"hooks": hooks} if hooks else {}),
+            **({"tolerate": tolerate} if tolerate else {}),
             "instances": [
                 [str(spec.key), spec.machine_digest, spec.work.digest] for spec in instances
             ],
@@ -136,22 +155,21 @@ def _digest(deployment: ResolvedDeployment, instances: Collection[InstanceSpec])
     )
 
 
-def _instances(deployment: ResolvedDeployment, node: ResolvedNode) -> list[InstanceSpec]:
+def _instances(
+    deployment: ResolvedDeployment, node: ResolvedNode, places: Places
+) -> list[InstanceSpec]:
     specs = {cloud: _machine(node, cloud) for cloud, _ in node.clouds}
     digests = {cloud: _machine_digest(spec) for cloud, spec in specs.items()}
     work = {cloud: _work(deployment, node, spec.platform) for cloud, spec in specs.items()}
     asked = {cloud: hooks(deployment, node, spec.login_user) for cloud, spec in specs.items()}
-    placed = [cloud for cloud, count in node.clouds for _ in range(count)]
-    return [
-        InstanceSpec(
-            InstanceKey(deployment.name, node.name, index),
-            specs[cloud],
-            digests[cloud],
-            work[cloud],
-            asked[cloud],
-        )
-        for index, cloud in enumerate(placed, start=1)
+    keys = [
+        InstanceKey(deployment.name, node.name, index)
+        for index in range(1, node.replicas + 1)
         if index not in node.skip
+    ]
+    return [
+        InstanceSpec(key, specs[cloud], digests[cloud], work[cloud], asked[cloud])
+        for key, cloud in assign(node.clouds, keys, places).items()
     ]
 
 

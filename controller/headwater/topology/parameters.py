@@ -6,8 +6,8 @@ The forms of a key are SlipStream's (semantics.md 7): `name` is the asker's own,
 """
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from headwater.manifests.resolved import Literal, Reference, Secret
@@ -142,6 +142,16 @@ def _unknown(text: str, asker: InstanceKey, desired: Desired) -> str:
     near = get_close_matches(text.rpartition(":")[2], sorted(names), n=1)
     hint = f"; did you mean '{near[0]}'?" if near else "; declare it as an output of its component"
     return f"unknown key '{text}'{hint}"
+
+
+def living(desired: Desired, lost: Collection[InstanceKey]) -> Desired:
+    """The deployment as references see it: `node[*].x` is of those that are not lost."""
+    if not lost:
+        return desired
+    nodes = {
+        node: tuple(key for key in keys if key not in lost) for node, keys in desired.nodes.items()
+    }
+    return replace(desired, nodes=nodes)
 
 
 def sources(reference: Reference, desired: Desired) -> Iterator[Source]:

@@ -9,6 +9,7 @@ from headwater.manifests.unsupported import UNSUPPORTED
 from unit.manifests.texts import HEADER, SHOP, WEB, file
 
 IMAGE = HEADER.format("Image", "debian-12")
+SET = HEADER.format("DeploymentSet", "fleet") + 'template = "site.toml"\n'
 CLOUD = HEADER.format("Cloud", "lab") + 'driver = "openstack"\n'
 
 
@@ -22,10 +23,9 @@ def diagnostics(text: str) -> list[str]:
     [
         (SHOP.replace("cloud =", 'lifecycle = "test"\ncloud ='), '6:1: lifecycle = "test"'),
         (SHOP.replace("cloud =", 'ttl = "8h"\ncloud ='), '6:1: ttl = "8h"'),
-        (SHOP.replace("cloud =", 'dependsOn = ["dns"]\ncloud ='), "6:1: dependsOn"),
-        (SHOP.replace("replicas", "tolerateFailures"), "9:1: tolerateFailures = 3"),
         (SHOP + "[spec.keep]\n", "13:7: keep"),
         (WEB + "[spec.health]\ntcp = { port = 22 }\n", "13:7: health"),
+        (SET + 'pullRequests = { label = "preview" }\n', "7:1: pullRequests"),
         (IMAGE + 'build = { from = "debian-12" }\n', "6:1: build"),
         (CLOUD + 'quota = { memory = "1GiB" }\n', '7:11: memory = "1GiB"'),
     ],
@@ -37,8 +37,7 @@ def test_what_this_version_does_not_act_upon_is_refused(text, written):
 @pytest.mark.parametrize(
     "text",
     [
-        SHOP.replace("cloud =", 'lifecycle = "service"\ndependsOn = []\ncloud ='),
-        SHOP.replace("replicas = 3", "replicas = 3\ntolerateFailures = 0"),
+        SHOP.replace("cloud =", 'lifecycle = "service"\ncloud ='),
         SHOP + '[spec.safety]\nprotect = false\ndeletionPolicy = "delete"\n',
         SHOP + '[spec.update]\nonFailure = "stop"\n',
         CLOUD + "quota = { instances = 10 }\n",

@@ -17,7 +17,7 @@ from headwater.cloud.ec2.query import (
     text,
 )
 from headwater.cloud.sizes import GIBIBYTE, choose_size
-from headwater.cloud.tags import to_batch_metadata
+from headwater.cloud.tags import CLOUD, to_batch_metadata
 from headwater.cloud.userdata import cloud_config
 from headwater.errors import Stalled
 from headwater.topology.batches import written
@@ -41,7 +41,8 @@ class Launches:
     def parameters(self, query: Query, order: CreateOrder, batch: Batch) -> dict[str, str]:
         """All but the network's. Raises Stalled for what the manifest asks and EC2 has not."""
         data = cloud_config(order.spec.login_user, order.authorized_key, self._keys.of(batch.token))
-        tags = {"Name": _name(order, batch), **to_batch_metadata(order.tags, batch)}
+        ours = to_batch_metadata(order.tags, batch)
+        tags = {"Name": _name(order, batch), CLOUD: self._cloud, **ours}
         return {
             "ImageId": order.spec.image_id,
             "InstanceType": self._size(query, order.spec),

@@ -13,7 +13,7 @@ from headwater.cloud.ec2.launch import Launches, explained
 from headwater.cloud.ec2.query import Query, code_of, filters, numbered
 from headwater.cloud.machines import tags_of
 from headwater.cloud.seen import Seen
-from headwater.cloud.tags import INSTALLATION
+from headwater.cloud.tags import CLOUD, INSTALLATION
 from headwater.errors import Throttled
 from headwater.topology.machines import Ability, Batch, Capabilities, CreateOrder
 
@@ -56,10 +56,12 @@ class Ec2:
             except BaseException:
                 account.not_seen()
                 raise
-            nodes = [node for node in every if tags_of(node, account.installation)]
-            account.saw(len(every) - len(nodes))
+            ours = [node for node in every if tags_of(node, account.installation)]
+            nodes = [node for node in ours if node.extra["tags"].get(CLOUD) == account.cloud]
+            account.saw(len(every) - len(ours))
         else:
-            nodes = [*self._present({f"tag:{INSTALLATION}": [account.installation]})]
+            mine = {f"tag:{INSTALLATION}": [account.installation], f"tag:{CLOUD}": [account.cloud]}
+            nodes = [*self._present(mine)]
         if account.ended:
             account.groups.look(self._query)
         return Seen(nodes, account.strangers, account.groups.unused(nodes))
