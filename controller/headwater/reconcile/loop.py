@@ -225,7 +225,7 @@ class Loop:
         self._stirred.set()
 
     def heard(self, event: Event) -> None:
-        """Listens to the loop's own events, for the answers, for those that come next, and for when to list."""
+        """Listens to the loop's own events: what is answered, looked at and listed next."""
         if isinstance(event, ActionEnded) and event.action == "create":
             self._since = asyncio.get_running_loop().time()
             self._stirred.set()
