@@ -30,7 +30,7 @@ _MAKE = (
     + """
 if ! { [ -s "$new" ] && [ -s "$new.pub" ]; }; then
   rm -f "$new" "$new.pub"
-  ssh-keygen -q -t ed25519 -N '' -C '' -f "$new" </dev/null || {
+  ssh-keygen -q -t ed25519 -N '' -C '' -f "$new" </dev/null >/dev/null || {
     echo "HEADWATER REFUSED no new host key: ssh-keygen in $place failed (no OpenSSH, or no root)"
     exit 1
   }
@@ -60,9 +60,8 @@ async def make(connection: asyncssh.SSHClientConnection) -> str:
     for line in said.splitlines():
         if line.startswith(_REFUSED):
             raise Stalled(line.removeprefix(_REFUSED))
-        if line.startswith(_MARK):
-            words = line.removeprefix(_MARK).split()[:2]
-            return " ".join(words)
+        if line.startswith(_MARK + "ssh-ed25519 "):
+            return " ".join(line.removeprefix(_MARK).split()[:2])
     raise Transient("the machine made no new host key")
 
 
