@@ -9,6 +9,7 @@ import time
 from headwater_agent import protocol
 from headwater_agent.blocked import Blocked
 from headwater_agent.frames import unpack
+from headwater_agent.health import Health, check_of
 from headwater_agent.hush import learn
 from headwater_agent.journal import CONTEXTS, journal_of
 from headwater_agent.line import Line, LineClosed
@@ -51,8 +52,10 @@ class Daemon:
         self._work = Work(root, self._selector, self._on_hint)
         self._telling = Telling()
         self._blocked = Blocked(self._work, self._questions, self._tell)
+        self._health = Health(root, self._selector, self._work, self._tell)
         self._answers: "dict[str, Any]" = {
             "context": self._on_context,
+            "health": self._on_health,
             "task": self._on_task,
             "heard": self._on_heard,
             "hosts": self._on_hosts,
@@ -66,7 +69,8 @@ class Daemon:
     def serve(self) -> None:
         """Until another version takes over, or the root is removed."""
         while self._serving:
-            ready = self._selector.select(self._patience())
+            pause = min(self._health.attend(), self._patience())
+            ready = self._selector.select(pause)
             for key, _ in ready:
                 # An earlier one may have closed it, and its number may be another's by now.
                 if self._selector.get_map().get(key.fd) is key:
@@ -193,6 +197,12 @@ class Daemon:
             journal.trouble = str(error)
         self._telling.of_context(Account(document["id"], journal, have))
         self._stepped()
+
+    def _on_health(self, message: "dict[str, Any]") -> None:
+        try:
+            self._health.want(check_of(message))
+        except OSError as error:
+            _say("health: %s" % error)
 
     def _on_task(self, message: "dict[str, Any]") -> None:
         collects = bool(message["collects"])

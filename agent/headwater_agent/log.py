@@ -49,12 +49,16 @@ class Log:
 
     @property
     def last_words(self) -> str:
-        """The last line with something in it."""
-        for line in reversed(self._tail.splitlines()):
-            words = _readable(line)
-            if words:
-                return words
-        return ""
+        return last_words(self._tail)
+
+
+def last_words(tail: bytes) -> str:
+    """The last line with something in it."""
+    for line in reversed(tail.splitlines()):
+        words = _readable(line)
+        if words:
+            return words
+    return ""
 
 
 def read(path: str, offset: int, size: int) -> bytes:

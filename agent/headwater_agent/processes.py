@@ -27,7 +27,10 @@ def session_members(session: int) -> "list[int]":
 
 
 def signal_session(session: int, number: int) -> None:
+    """To all of its processes but the caller."""
     for pid in session_members(session):
+        if pid == os.getpid():
+            continue
         try:  # noqa: SIM105  # contextlib is slow to import
             os.kill(pid, number)
         except ProcessLookupError:

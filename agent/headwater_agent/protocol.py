@@ -142,6 +142,41 @@ def reply(
     return message
 
 
+def health(
+    *,
+    id: str,  # as above
+    context: str,
+    address: str,
+    port: int,
+    path: str,
+    status: int,
+    script: str,
+    environment: "list[list[str]]",
+    interval: float,
+    timeout: float,
+    failures: int,
+) -> "dict[str, object]":
+    """What must hold once the context has succeeded; an empty id for: nothing.
+
+    A script that must exit with 0; or else a port that must take connections, and a path, where
+    there is one, that must be answered with the status.
+    """
+    return {
+        "kind": "health",
+        "id": id,
+        "context": context,
+        "address": address,
+        "port": port,
+        "path": path,
+        "status": status,
+        "script": script,
+        "environment": environment,
+        "interval": interval,
+        "timeout": timeout,
+        "failures": failures,
+    }
+
+
 # From the agent.
 
 
@@ -183,6 +218,11 @@ def ended(
         "words": words,
         "seconds": seconds,
     }
+
+
+def checked(context: str, check: str, state: str, words: str) -> "dict[str, object]":
+    """How a check stands: `healthy`, `failing`, or `unhealthy` after so many failures in a row."""
+    return {"kind": "checked", "context": context, "check": check, "state": state, "words": words}
 
 
 def task_ended(

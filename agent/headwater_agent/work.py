@@ -59,6 +59,11 @@ class Work:
         return int(started["process"]) if started else 0
 
     @property
+    def is_busy(self) -> bool:
+        """A step of the context or of a task runs."""
+        return self._running.active is not None
+
+    @property
     def step(self) -> "tuple[int, str] | None":
         """The step of the wanted context that runs now."""
         active = self._running.active

@@ -29,7 +29,7 @@ from headwater.reconcile.memory import Memory
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.order import Order
 from headwater.reconcile.people import People
-from headwater.reconcile.ports import Listener
+from headwater.reconcile.ports import Answers, Listener, Source
 from headwater.reconcile.publisher import Publisher
 from headwater.reconcile.reconciler import Reconciler
 from headwater.reconcile.returns import Returns
@@ -97,8 +97,34 @@ def installation(settings: Settings) -> str:
     return digest([repository, settings.branch, settings.path.strip("/")])
 
 
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a controller follows, and whom it answers."""
+
+    installation: str
+    source: Source
+    read: Callable[[Snapshot], Catalog]
+    answers: Answers
+    close: Callable[[], None] = lambda: None
+
+
+Worlds = Callable[[Settings, Path, Ledger], World]
+
+
+def branch(settings: Settings, state: Path, ledger: Ledger) -> World:
+    """The branch of the settings, answered on its commits."""
+    source = _source(settings, state, ledger)
+    return World(
+        installation(settings),
+        source,
+        reader(),
+        GitNotes(source.upstream, source.worker),
+        source.close,
+    )
+
+
 @asynccontextmanager
-async def assemble(settings: Settings) -> AsyncIterator[Running]:
+async def assemble(settings: Settings, worlds: Worlds = branch) -> AsyncIterator[Running]:
     """All parts, locked to the state directory and serving. Raises Stalled with what to do."""
     state = settings.state.absolute()
     listeners: list[Listener] = []
@@ -110,7 +136,10 @@ async def assemble(settings: Settings) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         store = SqliteStore(state)
         await stack.enter_async_context(store.locked())
-        loop, steering = await _loop(settings, state, store, emit, stack)
+        ledger = Ledger(store)
+        world = worlds(settings, state, ledger)
+        stack.callback(world.close)
+        loop, steering = _loop(Parts(settings, state, store, ledger, world), emit, stack)
         controller = Controller(
             loop=loop,
             people=People(steering),
@@ -129,19 +158,27 @@ async def assemble(settings: Settings) -> AsyncIterator[Running]:
         yield Running(loop, controller, addresses.url, listeners)
 
 
-async def _loop(
-    settings: Settings, state: Path, store: SqliteStore, emit: Listener, stack: AsyncExitStack
-) -> tuple[Loop, Steering]:
-    """The loop and its world."""
-    ledger = Ledger(store)
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the loop is made of, beside itself."""
+
+    settings: Settings
+    state: Path
+    store: SqliteStore
+    ledger: Ledger
+    world: World
+
+
+def _loop(parts: Parts, emit: Listener, stack: AsyncExitStack) -> tuple[Loop, Steering]:
+    """The loop around its world."""
+    settings, state, store = parts.settings, parts.state, parts.store
+    ledger, world = parts.ledger, parts.world
     clock = SteadyClock(now, _elapsed, ledger.newest)
-    gateway = Gateway(installation(settings), state)
+    gateway = Gateway(world.installation, state)
     stack.push_async_callback(gateway.close)
     observer = Observer(gateway, emit)
     observer.expect(ledger.known())
     reports = _reports(settings, state, stack)
-    source = _source(settings, state, ledger)
-    stack.callback(source.close)
 
     # Machines speak to the loop, and the loop to machines: these names are bound further down.
     def look_again(deployment: str) -> None:
@@ -173,12 +210,13 @@ async def _loop(
         suspect=suspect,
         abort=abort,
         renew=renew,
+        clock=clock,
         returns=Returns(ledger, reports, clock, emit),
         tell=tell,
     )
     machines = RemoteLines(state / "keys", conversation)
     executor = Executor(
-        installation=installation(settings),
+        installation=world.installation,
         clouds=gateway,
         machines=machines,
         ledger=ledger,
@@ -200,13 +238,13 @@ async def _loop(
     dispatch = Dispatch(reconciler.reconcile, settled, settings.workers)
     steering = Steering(reconciler, dispatch)
     loop = Loop(
-        source=source,
+        source=world.source,
         clouds=gateway,
-        read=reader(),
+        read=world.read,
         reconciler=reconciler,
         dispatch=dispatch,
         observer=observer,
-        answering=Answering(GitNotes(source.upstream, source.worker), ledger, clock, describe),
+        answering=Answering(world.answers, ledger, clock, describe),
         emit=emit,
         resync=settings.resync,
     )

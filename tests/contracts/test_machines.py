@@ -11,13 +11,16 @@ import pytest
 from harness.agent_line import eventually
 from harness.recorder import Recorder
 from harness.ssh_machine import SshMachine, ssh_machine
+from headwater.manifests.resolved import CommandCheck, Recipe
 from headwater.reconcile.ports import Conversation, Machines
 from headwater.remote.lines import Lines
-from headwater.topology.context import Context, Host, Step
+from headwater.topology.context import Check, Context, Host, Step
 from headwater.topology.progress import (
     Blocked,
+    Checked,
     Connected,
     Ended,
+    HealthState,
     LineLost,
     Output,
     Reply,
@@ -30,6 +33,10 @@ from headwater.topology.progress import (
 def context(id: str, *scripts: str, **fields: object) -> Context:
     steps = tuple(Step(f"step{n}", "test", script=text) for n, text in enumerate(scripts))
     return replace(Context(id, steps), **fields)  # type: ignore[arg-type]
+
+
+def check(script: str, digest: str = "h1") -> Check:
+    return Check(digest, CommandCheck(Recipe("test", script)), interval=2.0, failures=1)
 
 
 @asynccontextmanager
@@ -256,3 +263,50 @@ async def test_a_context_that_no_message_can_hold_fails_by_itself(machines, reco
     assert "too large" in ended.words
     machines.contextualise(server.target, context("c2", "#!/bin/sh\n"))
     assert (await recorder.next(Ended, 2)).succeeded
+
+
+async def test_how_a_check_stands_is_told_after_the_end_of_its_context(machines, recorder, server):
+    wanted = check("#!/bin/sh\necho $MOOD; exit 1")
+    step = "#!/bin/sh\n"
+    machines.contextualise(
+        server.target, context("c1", step, environment=(("MOOD", "bad"),), check=wanted)
+    )
+    told = await recorder.next(Checked)
+    words = "the check exited with 1: bad"
+    assert told == Checked(server.target.machine, "c1", "h1", HealthState.UNHEALTHY, words)
+    assert recorder.all(Ended)
+
+
+async def test_another_check_runs_no_step_again(machines, recorder, server):
+    wanted = context("c1", f"#!/bin/sh\necho once >> {server.machine.root}/runs")
+    machines.contextualise(server.target, wanted)
+    await recorder.next(Ended)
+    machines.contextualise(server.target, replace(wanted, check=check("#!/bin/sh\n")))
+    assert (await recorder.next(Checked)).check == "h1"
+    machines.contextualise(server.target, replace(wanted, check=check("#!/bin/sh\n", "h2")))
+    assert (await recorder.next(Checked, 2)).check == "h2"
+    assert len(recorder.all(Ended)) == 1
+    assert (server.machine.root / "runs").read_text() == "once\n"
+
+
+async def test_a_withdrawn_check_is_asked_no_more(machines, recorder, server):
+    asked = server.machine.root / "asked"
+    wanted = context("c1", "#!/bin/sh\n", check=check(f"#!/bin/sh\ntouch {asked}"))
+    machines.contextualise(server.target, wanted)
+    await recorder.next(Checked)
+    machines.contextualise(server.target, replace(wanted, check=None))
+    kept = server.machine.home / "health/check.json"
+    await asyncio.to_thread(eventually, lambda: '"id": ""' in kept.read_text())
+    asked.unlink()
+    machines.contextualise(server.target, context("c2", "#!/bin/sh\nsleep 2.5"))
+    await recorder.next(Ended, 2)
+    assert not asked.exists()
+
+
+async def test_each_new_line_tells_how_the_check_stands(machines, recorder, server):
+    machines.contextualise(
+        server.target, context("c1", "#!/bin/sh\n", check=check("#!/bin/sh\nexit 1"))
+    )
+    first = await recorder.next(Checked)
+    server.drop()
+    assert await recorder.next(Checked, 2) == first

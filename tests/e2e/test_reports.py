@@ -94,7 +94,7 @@ def test_a_removed_deployment_reports_before_it_goes(program: Program, tmp_path:
     program.said("reports", "box", "--get", "--to", str(tmp_path / "fetched"))
     [file] = (tmp_path / "fetched").iterdir()
     assert file.name == listed(program)[1]["file"]
-    assert "there is" in program.verb("reports", "bax").err
+    assert "no deployment 'bax'" in program.verb("reports", "bax").err
 
 
 def test_a_removal_while_the_controller_is_away_reports_too(program: Program):
@@ -134,7 +134,11 @@ def test_a_report_that_fails_fails_nothing_and_brings_what_there_is(program: Pro
 def test_a_report_that_outlives_its_controller_happens_once(program: Program):
     waits = REPORT + 'until [ -e "$HOME/go" ]; do sleep 0.05; done\n'
     begin(program, reporting(report=waits))
-    home = program.layout.home(program.until_running("box").machine)
+    awaited = program.until(
+        lambda status: next((d for d in status.deployments if d.awaited), None),
+        "a report is awaited",
+    )
+    home = program.layout.home(awaited.instances[0].machine)
     wait_until((home / "reports").exists, "the report begins")
 
     program.kill()

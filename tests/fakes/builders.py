@@ -8,6 +8,8 @@ from headwater.manifests.resolved import (
     Binding,
     Catalog,
     Diagnostic,
+    Health,
+    HttpCheck,
     Recipe,
     RecipeKind,
     ResolvedCloud,
@@ -17,14 +19,17 @@ from headwater.manifests.resolved import (
     Size,
     Update,
 )
+from headwater.planning.records import Health as Told
 from headwater.planning.records import Record, Run, WorkState
 from headwater.planning.situation import Situation
 from headwater.topology.desired import Desired, InstanceSpec, expand
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Machine, MachineState, Tags
+from headwater.topology.progress import HealthState
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 CLOUD = "local"
+PAGE = Health(HttpCheck(8080, "/", 200), interval=30.0, failures=3)
 HOST_KEY = "ssh-ed25519 AAAAhost"
 
 
@@ -44,6 +49,7 @@ def node(
     packages: Iterable[str] = (),
     skip: Iterable[int] = (),
     clouds: tuple[tuple[str, int], ...] = (),
+    health: Health | None = None,
     hooks: Mapping[RecipeKind, str] | None = None,
 ) -> ResolvedNode:
     placed = clouds or ((CLOUD, replicas),)
@@ -66,6 +72,7 @@ def node(
         inputs=dict(inputs or {}),
         outputs=tuple(outputs),
         skip=frozenset(skip),
+        health=health,
     )
 
 
@@ -108,6 +115,14 @@ def catalog(
     )
 
 
+def checked(
+    record: Record, state: HealthState = HealthState.HEALTHY, *, held: bool = True
+) -> Record:
+    """By the check that was asked for with it."""
+    words = "" if state is HealthState.HEALTHY else "no answer"
+    return replace(record, health=Told(state, NOON, words, held))
+
+
 def machine(
     spec: InstanceSpec,
     id: str = "m1",
@@ -147,6 +162,8 @@ def record(
         state=state,
         since=NOON,
         inputs=inputs or {},
+        ended=NOON if state is WorkState.SUCCEEDED else None,
+        check=spec.check_digest,
     )
 
 

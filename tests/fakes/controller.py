@@ -19,6 +19,8 @@ from headwater.planning.status import (
     ParameterView,
     Phase,
     ReportView,
+    RunView,
+    StepView,
 )
 from headwater.store.outputs import Outputs
 from headwater.topology.reports import ReportPlace
@@ -87,6 +89,8 @@ class FakeController:
                 ParameterView("ce.1", "slots", None, "ce.1", type="integer"),
             )
         }
+        self.history: dict[str, tuple[RunView, ...]] = {}
+        self.steps_of: dict[tuple[str, int], tuple[StepView, ...]] = {}
         self.asked: list[tuple[str, ...]] = []
         self.logins: dict[tuple[str, str], Login] = {}
         self.store = MemoryReports(Disk())
@@ -124,6 +128,19 @@ class FakeController:
 
     def parameters(self, name: str) -> tuple[ParameterView, ...]:
         return self.values.get(name, ())
+
+    def runs(self, name: str) -> tuple[RunView, ...]:
+        return self.history.get(name, ())
+
+    def every_run(self) -> tuple[RunView, ...]:
+        return tuple(run for _, runs in sorted(self.history.items()) for run in runs)
+
+    def steps(self, name: str, number: int) -> tuple[StepView, ...]:
+        return self.steps_of.get((name, number), ())
+
+    def test(self, name: str, *, keep: bool) -> int:
+        self.asked.append(("test", name, str(keep)))
+        return 7
 
     def reports(self, name: str) -> tuple[ReportView, ...]:
         return self.store.views(name)

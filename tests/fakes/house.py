@@ -145,6 +145,7 @@ class House:
             suspect=self.suspect,
             abort=self.steering.abort,
             renew=self.steering.renew,
+            clock=clock or self.clock,
             returns=Returns(self.ledger, self.reports, clock or self.clock, self.emit),
             tell=self.reconciler.publisher.tell,
         )

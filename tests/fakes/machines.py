@@ -13,8 +13,10 @@ from headwater.topology.context import Context, Host, Target, Task
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.progress import (
     Blocked,
+    Checked,
     Connected,
     Ended,
+    HealthState,
     LineLost,
     LineRefused,
     MachineEvent,
@@ -87,6 +89,8 @@ class FakeMachines:
     - `held`: these begin their recipes and do not end them.
     - `failing[key]`: their deploy exits with 7 and says this.
     - `refusing[key]`: their line is refused with this.
+    - `sick[key]`: their check has never held, and says this; `fall_ill` and `recover` change it
+      for a machine that is there.
     - `scripts[node]`: runs as the recipe of the node's instances; it may ask and wait.
     - `outcomes[key]`: what becomes of the instance's tasks, or of the task of this id; else they
       succeed and leave nothing.
@@ -110,12 +114,16 @@ class FakeMachines:
         self.held: set[InstanceKey] = set()
         self.failing: dict[InstanceKey, str] = {}
         self.refusing: dict[InstanceKey, str] = {}
+        self.sick: dict[InstanceKey, str] = {}
         self.scripts: dict[str, Script] = {}
         self.asked: list[tuple[InstanceKey, Task]] = []
         """Every task that was asked for over a line, in order."""
         self.outcomes: dict[InstanceKey | str, Outcome] = {}
         self._runners: dict[MachineId, TaskRunner] = {}
         self._connected: set[MachineId] = set()
+        self._ill: dict[MachineId, str] = {}
+        self._checked: dict[MachineId, tuple[str, str]] = {}
+        """The context and check of which the line has been told how it stands."""
         self._running: dict[MachineId, str] = {}
         self._tasks: dict[MachineId, asyncio.Task[None]] = {}
 
@@ -156,6 +164,7 @@ class FakeMachines:
         self.forgotten.append(machine)
         self.lines.pop(machine, None)
         self._connected.discard(machine)
+        self._checked.pop(machine, None)
         self._running.pop(machine, None)
         self._runners.pop(machine, None)
         if task := self._tasks.pop(machine, None):
@@ -171,6 +180,34 @@ class FakeMachines:
         for machine, context in list(self._running.items()):
             if self.lines[machine][0].key == key:
                 self._end(machine, Ended(machine, context, succeeded=True, step="deploy"))
+
+    def fall_ill(self, machine: MachineId, words: str = "no answer") -> None:
+        """What was healthy is not any more."""
+        self._ill[machine] = words
+        self._tell_health(machine, HealthState.FAILING)
+        self._tell_health(machine, HealthState.UNHEALTHY)
+
+    def recover(self, machine: MachineId) -> None:
+        self._ill.pop(machine, None)
+        self.sick.pop(self.lines[machine][0].key, None)
+        self._tell_health(machine, HealthState.HEALTHY)
+
+    def _tell_health(self, machine: MachineId, state: HealthState) -> None:
+        target, context = self.lines[machine]
+        words = self._ill.get(machine) or self.sick.get(target.key, "")
+        if context.check is not None:
+            said = "" if state is HealthState.HEALTHY else words
+            self._tell(Checked(machine, context.id, context.check.digest, state, said))
+
+    def _check(self, machine: MachineId, context: Context) -> bool:
+        """The state of the check, once for each line, context and check."""
+        asked = (context.id, context.check.digest if context.check else "")
+        if self._checked.get(machine) == asked:
+            return False
+        self._checked[machine] = asked
+        ails = machine in self._ill or self.lines[machine][0].key in self.sick
+        self._tell_health(machine, HealthState.UNHEALTHY if ails else HealthState.HEALTHY)
+        return context.check is not None
 
     def release_task(self, key: InstanceKey) -> None:
         """A held task ends as its outcome says."""
@@ -221,7 +258,8 @@ class FakeMachines:
             return True
         if ended is None:
             self._begin(target, context)
-        return new or ended is None
+            return True
+        return (ended.succeeded and self._check(machine, context)) or new
 
     def _begin_task(self, target: Target) -> bool:
         """Before the next step of the context."""
@@ -249,6 +287,7 @@ class FakeMachines:
         if machine in self._connected:
             return False
         self._connected.add(machine)
+        self._checked.pop(machine, None)
         self._tell(Connected(machine))
         return True
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from fakes.builders import HOST_KEY, NOON
+from fakes.builders import HOST_KEY, NOON, checked
 from headwater.planning.actions import Contextualise, Create, Terminate
 from headwater.planning.planner import Plan
 from headwater.planning.records import Record, Run, WorkState
@@ -38,7 +38,7 @@ class Simulation:
         return replace(situation, inputs=inputs(situation))
 
     def carry_out(self, plan: Plan) -> None:
-        """All of it at once: machines come up running, and recipes succeed."""
+        """All of it at once: machines come up running, and recipes succeed, checks hold."""
         told = self.situation().inputs
         for action in plan.actions:
             match action:
@@ -54,7 +54,7 @@ class Simulation:
                     )
                     self.incarnations[spec.key] = incarnation
                 case Contextualise(machine, spec, generation):
-                    self.records[machine.id] = Record(
+                    done = Record(
                         key=spec.key,
                         work_digest=spec.work.digest,
                         generation=generation,
@@ -62,7 +62,9 @@ class Simulation:
                         state=WorkState.SUCCEEDED,
                         since=NOON,
                         inputs=told.get(spec.key, {}),
+                        check=spec.check_digest,
                     )
+                    self.records[machine.id] = checked(done) if spec.check else done
 
     def elapse(self) -> bool:
         """What was under way comes to its end. True when something was."""
@@ -76,6 +78,8 @@ class Simulation:
         for id, record in self.records.items():
             if record.state in {WorkState.WAITING, WorkState.RUNNING}:
                 self.records[id] = replace(record, state=WorkState.SUCCEEDED)
+            elif not (record.is_sound or record.is_sick):
+                self.records[id] = checked(record)
         return before != (self.machines, self.records)
 
 
@@ -90,9 +94,9 @@ def inputs(situation: Situation) -> Mapping[InstanceKey, Mapping[str, str]]:
         serving = [
             machine
             for machine in seat.outdated
-            if not seat.succeeded
+            if not seat.ready
             and machine.id in situation.records
-            and situation.records[machine.id].state is WorkState.SUCCEEDED
+            and situation.records[machine.id].is_in_order
         ]
         machine = next(iter((*serving, seat.current)), None)
         return machine.address if machine else None

@@ -5,14 +5,15 @@ from dataclasses import replace
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from fakes.builders import HOST_KEY, NOON, desired, key, node
+from fakes.builders import HOST_KEY, NOON, PAGE, checked, desired, key, node
 from fakes.simulation import Simulation, inputs
 from headwater.manifests.resolved import Binding, Reference, ResolvedNode, Update
 from headwater.planning.records import Record, Run, WorkState
 from headwater.planning.situation import Situation
-from headwater.topology.desired import Desired
+from headwater.topology.desired import Desired, InstanceSpec
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Machine, MachineState, Tags
+from headwater.topology.progress import HealthState
 
 NODES = ("a", "b", "c")
 STRAYS = (key("z.1"), key("a.9"))
@@ -49,6 +50,7 @@ def _nodes(draw: st.DrawFn, name: str, *, readable: tuple[str, ...]) -> Resolved
         deploy=draw(st.sampled_from(["", "#!/bin/sh\nserve\n"])),
         inputs=bound,
         skip=draw(st.sets(st.integers(1, 4), max_size=1)),
+        health=draw(st.sampled_from([None, PAGE])),
     )
 
 
@@ -96,7 +98,17 @@ def _records(draw: st.DrawFn, instance: InstanceKey, wanted: Desired) -> Record 
     digest = draw(st.sampled_from([spec.work.digest, spec.work.digest, "old"]))
     reason = draw(st.sampled_from(["exit", "interrupted"])) if state is WorkState.FAILED else ""
     number = draw(st.integers(1, 2))
-    return Record(instance, digest, 1, number, state, NOON, reason=reason)
+    done = Record(instance, digest, 1, number, state, NOON, reason=reason)
+    return _with_health(draw, done, spec) if spec.check else done
+
+
+def _with_health(draw: st.DrawFn, done: Record, spec: InstanceSpec) -> Record:
+    """Asked with the check or before there was one; mostly healthy."""
+    done = replace(done, check=draw(st.sampled_from([spec.check_digest, spec.check_digest, ""])))
+    if not done.check or draw(st.sampled_from([False, False, False, True])):
+        return done
+    state = draw(st.sampled_from([HealthState.HEALTHY, HealthState.HEALTHY, *HealthState]))
+    return checked(done, state, held=state is HealthState.HEALTHY or draw(st.booleans()))
 
 
 def _with_inputs_told(draw: st.DrawFn, situation: Situation) -> Situation:

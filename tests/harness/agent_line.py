@@ -104,6 +104,10 @@ class AgentLine:
                     return message
             self._kept += self._decoder.feed(self._read(65536, deadline))
 
+    def kept(self, kind: str) -> list[dict[str, Any]]:
+        """Messages of the kind that have come and that nobody has asked for."""
+        return [message for message in self._kept if message["kind"] == kind]
+
     def output(self, id: str) -> bytes:
         """All output that has been received of the context, in order and without gaps."""
         return self._content("output", context=id)

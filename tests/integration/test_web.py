@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fakes.controller import BUSY, FakeController, deployment, everything, instance
+from fakes.controller import BUSY, END, START, FakeController, deployment, everything, instance
 from headwater.errors import Stalled
 from headwater.planning.status import (
     ControllerStatus,
@@ -19,6 +19,8 @@ from headwater.planning.status import (
     Login,
     Phase,
     ReportView,
+    RunView,
+    StepView,
 )
 from headwater.store.outputs import Outputs
 from headwater.topology.keys import InstanceKey, MachineId
@@ -344,3 +346,59 @@ async def test_a_report_that_there_is_not_is_not_found(controller, addresses, pa
     kept(controller, b"report")
 
     assert (await asked(addresses, f"/api/v1/deployments/hello/reports/{path}"))[0] == 404
+
+
+RUN = RunView("gone", 3, "a" * 40, Phase.DONE, "removed", START, END)
+
+
+async def test_runs_are_told_of_deployments_that_are_gone_too(
+    controller: FakeController, addresses: Addresses
+):
+    controller.history["gone"] = (RUN,)
+
+    code, body = await asked(addresses.url, "/api/v1/deployments/gone/runs")
+    every = json.loads((await asked(addresses, "/api/v1/runs"))[1])
+    wrong = await asked(addresses, "/api/v1/deployments/gnoe/runs")
+
+    assert code == 200
+    assert decode(tuple[RunView, ...], json.loads(body)) == (RUN,)
+    assert [run["number"] for run in every] == [3]
+    assert wrong[0] == 404
+    assert "did you mean 'gone'" in wrong[1]
+
+
+async def test_a_test_is_asked_for_and_answered_with_its_number(
+    controller: FakeController, addresses: Addresses
+):
+    code, body = await asked(
+        addresses, "/api/v1/deployments/hello/test", "POST", body={"keep": "1"}
+    )
+
+    assert (code, json.loads(body)["run"]) == (200, 7)
+    assert controller.asked == [("test", "hello", "True")]
+    assert (await asked(addresses.url, "/api/v1/deployments/hello/test", "POST"))[0] == 404
+
+
+async def test_steps_are_those_of_the_run_that_is_named(
+    controller: FakeController, addresses: Addresses
+):
+    step = StepView("wn.1", "deploy", "web", "failed", 7, "boom", 1.5)
+    controller.steps_of["hello", 3] = (step,)
+
+    third = json.loads((await asked(addresses, "/api/v1/deployments/hello/runs/3/steps"))[1])
+    other = json.loads((await asked(addresses, "/api/v1/deployments/hello/runs/4/steps"))[1])
+
+    assert decode(tuple[StepView, ...], third) == (step,)
+    assert other == []
+
+
+async def test_logs_since_a_time_leave_out_what_ended_before(
+    controller: FakeController, addresses: Addresses
+):
+    key = InstanceKey("hello", "wn", 1)
+    controller.kept.append(key, MachineId("local", "m"), "c", 0, b"old\n")
+    path = "/api/v1/deployments/hello/logs?since="
+
+    assert "old" in (await asked(addresses, path + "2020-01-01T00:00:00%2B00:00"))[1]
+    assert (await asked(addresses, path + "2999-01-01T00:00:00%2B00:00"))[1] == ""
+    assert (await asked(addresses, path + "yesterday"))[0] == 409

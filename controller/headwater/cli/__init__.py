@@ -14,6 +14,8 @@ _VERBS = {
     "logs": Verb("headwater.cli.logs:logs", "Show what recipes printed."),
     "reports": Verb("headwater.cli.reports:reports", "Show or fetch the reports of a deployment."),
     "ssh": Verb("headwater.cli.ssh:ssh", "Open a shell on an instance, or run a command there."),
+    "runs": Verb("headwater.cli.runs:runs", "Show the last runs, and what became of them."),
+    "test": Verb("headwater.cli.test:test", "Run a deployment as a test, for pipelines."),
     "retry": Verb("headwater.cli.control:retry", "Try again what failed."),
     "abort": Verb("headwater.cli.control:abort", "Stop the run of a deployment."),
     "approve": Verb("headwater.cli.control:approve", "Let a plan through that is held back."),

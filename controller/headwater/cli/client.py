@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
+from shutil import copyfileobj
 from socket import socket
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import quote, urlencode
 
 from headwater.errors import HeadwaterError, Refused
@@ -47,8 +48,17 @@ class Client:
 
     def post(self, path: str, **body: str) -> str:
         """The controller's words on what follows."""
+        return str(self.ask(path, **body)["message"])
+
+    def ask(self, path: str, **body: str) -> Any:
+        """The whole answer to a wish."""
         with self._answer("POST", path, json.dumps(body).encode()) as (answer, _):
-            return str(json.load(answer)["message"])
+            return json.load(answer)
+
+    def fetch(self, path: str, file: BinaryIO) -> None:
+        """What stands at the path, as it is, into a file."""
+        with self._answer("GET", path) as (answer, _):
+            copyfileobj(answer, file)
 
     def save(self, path: str, file: Path) -> None:
         """The body as it comes; the file is whole, or as it was before."""

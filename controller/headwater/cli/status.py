@@ -88,7 +88,8 @@ def _show_deployment(status: DeploymentStatus) -> None:
     if status.description:
         click.echo(tables.printable(status.description))
     for condition in status.conditions:
-        if condition.status and condition.type != "Ready":
+        good = condition.type == "Healthy"  # the others tell what is out of the ordinary
+        if condition.status is not good and condition.type != "Ready":
             said = f": {tables.printable(condition.message)}" if condition.message else ""
             click.echo(f"{condition.type} ({condition.reason}){said}")
     applied = short(status.applied_revision) or "none"

@@ -78,7 +78,8 @@ class Watch:
         said = f"{ready}/{len(status.deployments)} deployments ready"
         if not status.settled:
             return None, said
-        wrong = [*problems(status), *(d.name for d in status.deployments if not d.is_ready)]
+        ended = {d.name for d in status.deployments if d.is_ready or d.phase is Phase.DONE}
+        wrong = [*problems(status), *(d.name for d in status.deployments if d.name not in ended)]
         return not wrong, "; ".join([said, *wrong[:1]])
 
     def _unread(self, status: ControllerStatus) -> str:
@@ -103,6 +104,8 @@ class Watch:
 def _verdict(status: DeploymentStatus) -> bool | None:
     if status.is_ready:
         return True
+    if status.verdict == "expired":
+        return False if status.at_rest else None
     return False if status.is_stalled or status.phase is Phase.ABORTED else None
 
 

@@ -15,6 +15,7 @@ from headwater.manifests.quantities import (
     Port,
     Positive,
     PublicKey,
+    UrlPath,
     wrong,
 )
 from headwater.manifests.references import DefaultValue
@@ -94,7 +95,7 @@ class Recipes(Model):
 
 class HttpCheck(Model):
     port: Annotated[int, Field(ge=1, le=65535)]
-    path: Line = "/"
+    path: UrlPath = "/"
     status: Annotated[int, Field(ge=100, le=599)] = 200
 
 
@@ -103,7 +104,7 @@ class TcpCheck(Model):
 
 
 class Health(Model):
-    """What holds while an instance is Ready: exactly one check."""
+    """What holds while an instance is Ready: exactly one check, asked on the machine itself."""
 
     http: HttpCheck | None = None
     tcp: TcpCheck | None = None

@@ -75,7 +75,7 @@ class Keep(Model):
     policy: Literal["never", "always", "on-success", "on-error"] = "never"
     """Which ended runs keep their machines."""
     for_: Annotated[Duration | None, Field(alias="for")] = None
-    """How long they are kept."""
+    """How long they are kept; without it until the next run."""
 
 
 class DeploymentSpec(Model):
@@ -85,7 +85,7 @@ class DeploymentSpec(Model):
     lifecycle: Literal["service", "test"] = "service"
     """Kept true for ever; or run once per revision, report, tear down."""
     ttl: Duration | None = None
-    """Torn down this long after the last commit that touched it."""
+    """Torn down this long after its run began: with the last commit that changed it, or by hand."""
     timeouts: Timeouts = Timeouts()
     depends_on: Many[Label] = ()
     """Other deployments that must be Ready before this one is made, and that go after it."""

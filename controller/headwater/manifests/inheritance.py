@@ -4,9 +4,10 @@ Nearest definition wins; packages are a union; recipes run root first.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from headwater.manifests.checks import health
 from headwater.manifests.component import (
     Component,
     ComponentSpec,
@@ -19,7 +20,7 @@ from headwater.manifests.component import (
 from headwater.manifests.index import Defined, Index, Unresolved, broken
 from headwater.manifests.parse import Definition
 from headwater.manifests.recipes import recipe
-from headwater.manifests.resolved import Diagnostic, Recipe, RecipeKind
+from headwater.manifests.resolved import Diagnostic, Health, Recipe, RecipeKind
 from headwater.manifests.snapshot import File
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ _FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class FlatComponent:
-    """A component with all that it inherits. A table (`size`, `network`) is taken whole."""
+    """A component with all that it inherits. A table (`size`, `health`) is taken whole."""
 
     name: str
     depth: int = 0
@@ -52,6 +53,7 @@ class FlatComponent:
     inputs: Mapping[str, Input] = field(default_factory=dict)
     outputs: Mapping[str, Output] = field(default_factory=dict)
     recipes: Mapping[RecipeKind, tuple[Recipe, ...]] = field(default_factory=dict)
+    health: Health | None = None
 
 
 class Components:
@@ -105,6 +107,7 @@ class Components:
         except Unresolved as unresolved:
             self._refuse(definition, ("spec", "extends"), unresolved)
         flat = _inherited(component.name, spec, parent, self._recipes(component))
+        flat = replace(flat, health=self._health(component) or parent.health)
         for name in sorted(flat.inputs.keys() & flat.outputs.keys()):
             words = Unresolved(f"parameter '{name}' is both an input and an output")
             place = "outputs" if name in spec.outputs else "inputs"
@@ -134,6 +137,14 @@ class Components:
             except Unresolved as unresolved:
                 self._refuse(definition, ("spec", "recipes", kind.value), unresolved)
         return found
+
+    def _health(self, component: Defined[Component]) -> Health | None:
+        definition = component.definition
+        try:
+            return health(component.name, definition.path, component.resource, self._files)
+        except Unresolved as unresolved:
+            self._refuse(definition, ("spec", "health", "command"), unresolved)
+            return None
 
     def _refuse(self, definition: Definition, path: tuple[str, ...], words: Unresolved) -> None:
         self.diagnostics.append(definition.diagnose(path, words.message, words.hint))

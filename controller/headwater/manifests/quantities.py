@@ -120,6 +120,7 @@ PublicKey = Annotated[
     ),
 ]
 Line = Annotated[str, Form(r"^[^\x00-\x1f\x7f]*$", "one line of text")]
+UrlPath = Annotated[str, Form(r"^/[!-~]*$", "a path of a web page such as '/healthz'")]
 CountOrPercent = Annotated[
     int | str,
     PlainValidator(_count),

@@ -8,7 +8,7 @@ from datetime import date
 from headwater.manifests.bindings import check_reference, defaults, fitted, typed
 from headwater.manifests.cloud import Cloud
 from headwater.manifests.component import Size
-from headwater.manifests.deployment import MOST, Deployment, Node
+from headwater.manifests.deployment import MOST, Deployment, DeploymentSpec, Node
 from headwater.manifests.image import Image
 from headwater.manifests.index import Defined, Index, Unresolved
 from headwater.manifests.inheritance import Components, FlatComponent
@@ -19,6 +19,7 @@ from headwater.manifests.resolved import (
     Binding,
     Diagnostic,
     Encrypted,
+    Keep,
     Reference,
     ResolvedDeployment,
     ResolvedImage,
@@ -66,6 +67,7 @@ class Resolution:
         encrypted = self._encrypted()
         self._check_order()
         self._check_replicas()
+        self._check_lifecycle()
         if self.diagnostics:
             return None
         return ResolvedDeployment(
@@ -90,6 +92,8 @@ class Resolution:
             deletion_policy=spec.safety.deletion_policy,
             protect=spec.safety.protect,
             max_deletes=spec.safety.max_deletes,
+            keep=_keep(spec),
+            ttl=seconds(spec.ttl) if spec.ttl else None,
         )
 
     def _node(self, name: str, node: Node) -> ResolvedNode | None:
@@ -119,7 +123,20 @@ class Resolution:
             types=typed(flat),
             skip=frozenset(node.skip),
             tolerate_failures=node.tolerate_failures,
+            health=flat.health,
         )
+
+    def _check_lifecycle(self) -> None:
+        spec, place = self._spec, ("spec", "keep")
+        if spec.lifecycle != "test" and spec.keep is not None:
+            words = "'keep' is for what ends, and this deployment is a service"
+            self._refuse(place, words, "write lifecycle = \"test\", or 'ttl' for a service's end")
+        if spec.keep and spec.keep.policy == "never" and spec.keep.for_ is not None:
+            words = "'for' says how long machines are kept, and 'policy' is \"never\""
+            self._refuse((*place, "for"), words)
+        if spec.lifecycle == "test" and spec.update.on_failure == "rollback":
+            words = "a test has no revision to go back to: it runs, and ends"
+            self._refuse(("spec", "update", "onFailure"), words)
 
     def _check_replicas(self) -> None:
         total = sum(node.replicas for node in self._spec.nodes.values())
@@ -262,6 +279,12 @@ class Resolution:
 
     def _refuse(self, path: tuple[Key, ...], message: str, hint: str = "") -> None:
         self.diagnostics.append(self._definition.diagnose(path, message, hint))
+
+
+def _keep(spec: DeploymentSpec) -> Keep:
+    if spec.keep is None:
+        return Keep()
+    return Keep(spec.keep.policy, seconds(spec.keep.for_) if spec.keep.for_ else None)
 
 
 def _image(image: Defined[Image], cloud: str, driver: str) -> ResolvedImage:

@@ -43,6 +43,40 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpCheck:
+    """A page that is answered with this status."""
+
+    port: int
+    path: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class TcpCheck:
+    """A port that takes connections."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommandCheck:
+    """A recipe that exits with 0."""
+
+    recipe: Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What holds while an instance is Ready."""
+
+    asks: HttpCheck | TcpCheck | CommandCheck
+    interval: float
+    """Seconds."""
+    failures: int
+    """In a row; then the instance is unhealthy."""
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedImage:
     name: str
     id: str
@@ -126,6 +160,7 @@ class ResolvedNode:
     """Of the inputs and outputs that are declared as something else than a string."""
     skip: frozenset[int] = frozenset()
     tolerate_failures: int = 0
+    health: Health | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +173,16 @@ class Update:
     order: tuple[str, ...] = ()
     on_failure: str = "stop"
     """`rollback` goes back to the last good revision, once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What stays after a test."""
+
+    policy: str = "never"
+    """`never`, `always`, `on-success` or `on-error`."""
+    seconds: float | None = None
+    """For how long; None until the next run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +206,9 @@ class ResolvedDeployment:
     deletion_policy: str = "delete"
     protect: bool = False
     max_deletes: int | str = "50%"
+    keep: Keep = Keep()
+    ttl: float | None = None
+    """Seconds from the beginning of a run until everything is torn down."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,7 @@ class Unsupported:
 UNSUPPORTED_KINDS = ("Policy",)
 
 UNSUPPORTED = (
-    Unsupported("Deployment", "spec.lifecycle", harmless=("service",)),
-    Unsupported("Deployment", "spec.ttl"),
-    Unsupported("Deployment", "spec.keep"),
     Unsupported("DeploymentSet", "spec.pullRequests"),
-    Unsupported("Component", "spec.health"),
     Unsupported("Component", "spec.volumes", harmless=([],)),
     Unsupported("Image", "spec.build"),
     Unsupported("Image", "spec.source"),

@@ -81,6 +81,17 @@ class StepEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthChanged:
+    """The check of an instance's machine stands differently: healthy, failing or unhealthy."""
+
+    name: ClassVar[str] = "health.changed"
+    deployment: str
+    instance: str
+    state: str
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TaskFinished:
     """A hook or a report ended on an instance. `kind` is as the manifest says: `preScale`."""
 
@@ -109,7 +120,7 @@ class StatusChanged:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """A run came to rest. `result` is `success` or `failure`."""
+    """A run came to rest. `result` is `success`, `failure`, `cancelled` or `expired`."""
 
     name: ClassVar[str] = "run.ended"
     deployment: str
@@ -145,6 +156,7 @@ Event = (
     | PassEnded
     | ActionEnded
     | StepEnded
+    | HealthChanged
     | TaskFinished
     | StatusChanged
     | RunEnded

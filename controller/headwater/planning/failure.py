@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
+from headwater.planning import health
 from headwater.planning.records import Record, WorkState
 from headwater.planning.seats import Seat, seats
 from headwater.planning.situation import Situation
@@ -60,6 +61,8 @@ def _failed(seat: Seat, situation: Situation) -> str:
     if limit is not None and situation.now >= limit and situation.desired is not None:
         seconds = int(situation.desired.provision_timeout)
         return f"no contact within {seconds} s: {_silence(seat)}"
+    if unhealthy := health.failure(seat, situation):
+        return unhealthy
     if record is None or record.state is not WorkState.FAILED:
         return ""
     mine = record.run == situation.run.number and record.reason != "interrupted"

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 from headwater.planning.actions import Action, Create, Terminate
 from headwater.planning.budget import portion
+from headwater.planning.health import UNHEALTHY_PERCENT, replaced, too_many
+from headwater.planning.lifecycle import needs_no_approval
 from headwater.planning.planner import Plan
 from headwater.planning.seats import Seat, seats
 from headwater.planning.situation import Situation
@@ -17,9 +19,10 @@ from headwater.topology.keys import InstanceKey
 
 FLEET_FLOOR = 10
 FLEET_PERCENT = "20%"
-UNHEALTHY_PERCENT = "40%"
 VANISHED = "vanished_at_once"
-"""The one rule whose approval does not hold for the rest of the run."""
+"""The one rule whose approval is for one plan alone."""
+UNHEALTHY = "unhealthy_at_once"
+"""Its approval holds until no more instances are unhealthy than may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class _Case:
     """What ends or replaces machines of wanted instances."""
     repairs: tuple[Action, ...]
     """What makes instances anew whose machine went without anybody having asked for it."""
+    healing: tuple[Action, ...]
+    """What replaces machines for their health."""
 
     @property
     def lost(self) -> int:
@@ -52,7 +57,10 @@ def guard(situation: Situation, plan: Plan) -> Plan:
     """The plan; or what of it needs no approval, with the reason and the digest to approve.
 
     An approval names what waits by its digest, and holds for the whole run, step by step.
+    (`still_approved` takes back what it was not given for.)
     """
+    if needs_no_approval(situation):
+        return plan
     case = _case(situation, plan)
     settled = situation.run.approved - {VANISHED}
     reasons = {
@@ -75,19 +83,27 @@ def guard(situation: Situation, plan: Plan) -> Plan:
     )
 
 
+def still_approved(situation: Situation) -> frozenset[str]:
+    """The rules that the run was let through, without those whose reason has gone meanwhile."""
+    over = frozenset() if too_many(situation) else {UNHEALTHY}
+    return situation.run.approved - over
+
+
 def _case(situation: Situation, plan: Plan) -> _Case:
     every = seats(situation)
+    ill = set(replaced(plan.actions, situation))
     wanted = [action for action in plan.actions if action.key in every]
     return _Case(
         situation=situation,
         ends=tuple(a for a in plan.actions if isinstance(a, Terminate) and a.key not in every),
         replacements=tuple(a for a in wanted if _replaces(a, every[a.key])),
         repairs=tuple(a for a in wanted if _repairs(a, every[a.key], situation)),
+        healing=tuple(a for a in wanted if a.key in ill),
     )
 
 
 def _replaces(action: Action, seat: Seat) -> bool:
-    made = isinstance(action, Create) and bool(seat.outdated)
+    made = isinstance(action, Create) and bool(seat.outdated or seat.current)
     return made or isinstance(action, Terminate)
 
 
@@ -168,6 +184,10 @@ def _vanished_at_once(case: _Case) -> str:
     return f"{gone} machines vanished at once, more likely the cloud's listing is wrong"
 
 
+def _unhealthy_at_once(case: _Case) -> str:
+    return too_many(case.situation) if case.healing else ""
+
+
 def _losses(case: _Case) -> tuple[Action, ...]:
     return (*case.ends, *case.replacements)
 
@@ -180,6 +200,10 @@ def _repaired(case: _Case) -> tuple[Action, ...]:
     return case.repairs
 
 
+def _healed(case: _Case) -> tuple[Action, ...]:
+    return case.healing
+
+
 RULES = {
     "no_manifest_left": _Rule(_no_manifest_left, _ends),
     "many_removed": _Rule(_many_removed, _ends),
@@ -189,5 +213,6 @@ RULES = {
     "protected": _Rule(_protected, _losses),
     "after_upgrade": _Rule(_after_upgrade, _losses),
     VANISHED: _Rule(_vanished_at_once, _repaired),
+    UNHEALTHY: _Rule(_unhealthy_at_once, _healed),
 }
 """By the name that a run keeps. The first that applies gives the reason."""

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from headwater.planning.asking import complaint
 from headwater.planning.failure import explain
-from headwater.planning.records import WorkState
+from headwater.planning.health import words_of
+from headwater.planning.records import Record, WorkState
 from headwater.planning.seats import ADOPTED, Seat, staleness
 from headwater.planning.situation import Situation
 from headwater.planning.status import InstanceStatus
@@ -52,13 +53,21 @@ def _work_state(seat: Seat, situation: Situation) -> tuple[str, str, str]:
         case WorkState.SUCCEEDED if record.is_adopted:
             return "pending", "", ADOPTED
         case WorkState.SUCCEEDED:
-            ignored = (
-                situation.desired is not None
-                and situation.desired.update.on_recipe_change == "ignore"
-            )
-            stale = "" if ignored else staleness(record, seat.spec, situation)
-            said = _with(stale or record.trouble, seat, situation)
-            return ("outdated" if stale else "ready"), "", said
+            state, message = _order(record, seat, situation)
+            return state, "", message
+
+
+def _order(record: Record, seat: Seat, situation: Situation) -> tuple[str, str]:
+    """How a machine stands whose recipes have succeeded."""
+    if not record.is_sound:
+        over = record.is_sick or bool(situation.run.abort)
+        return "unhealthy" if over else "checking", words_of(record)
+    desired = situation.desired
+    ignored = desired is not None and desired.update.on_recipe_change == "ignore"
+    stale = "" if ignored else staleness(record, seat.spec, situation)
+    failing = record.health.words if record.health else ""
+    said = _with(stale or record.trouble or failing, seat, situation)
+    return ("outdated" if stale else "ready"), said
 
 
 def _with(message: str, seat: Seat, situation: Situation) -> str:

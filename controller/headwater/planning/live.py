@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from headwater.manifests.resolved import RecipeKind
 from headwater.planning.actions import RunTask
 from headwater.planning.asking import silence
-from headwater.planning.records import Live, WorkState
+from headwater.planning.records import Live
 from headwater.planning.seats import ALIVE, Seat, seats
 from headwater.planning.situation import Situation
 from headwater.topology.machines import Machine
@@ -48,7 +48,7 @@ def _members(situation: Situation) -> dict[str, int]:
     for machine in situation.machines:
         name, incarnation = machine.key.instance, machine.tags.incarnation
         record = situation.records.get(machine.id)
-        done = record is not None and record.state is WorkState.SUCCEEDED
+        done = record is not None and record.is_in_order
         if machine.state in ALIVE and (done or before.get(name) == incarnation):
             members[name] = max(incarnation, members.get(name, 0))
     return members
@@ -80,7 +80,7 @@ def changes(situation: Situation) -> Iterator[RunTask]:
 
 def _listens(seat: Seat, situation: Situation) -> bool:
     """It serves, can be talked to, and has ended what it was told before."""
-    if seat.current is None or not seat.succeeded or silence(seat.current, seat.record):
+    if seat.current is None or not seat.ready or silence(seat.current, seat.record):
         return False
     asked = situation.tasks.asked(seat.current.id)
     return all(task.has_ended for task in asked if task.kind in KINDS)

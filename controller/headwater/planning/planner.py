@@ -7,6 +7,8 @@ from datetime import timedelta
 from headwater.planning.actions import Action, Contextualise, Create, RunTask, Terminate
 from headwater.planning.budget import Budget, budget
 from headwater.planning.failure import tolerated
+from headwater.planning.health import replaceable, unsound
+from headwater.planning.lifecycle import ending
 from headwater.planning.records import WorkState
 from headwater.planning.seats import (
     ADOPTED,
@@ -60,23 +62,37 @@ class Plan:
 
 def plan(situation: Situation) -> Plan:
     """The next actions; none when there is nothing left to do."""
-    desired = situation.desired
-    if situation.suspended:
-        return Plan(situation.deployment, (), (f"suspended: {situation.suspended}",))
-    if desired is None and situation.run.orphan:
-        return Plan(situation.deployment, (), (ORPHANED,) if situation.machines else ())
-    if held_up := waits(situation):
-        return Plan(situation.deployment, (), tuple(wait.why for wait in held_up))
-    if desired is None:
+    if (reasons := _standstill(situation)) is not None:
+        return Plan(situation.deployment, (), reasons)
+    if situation.desired is None:
         return _finish(situation, _all_of(situation), [])
+    if (ends := ending(situation)) is not None:
+        return _finish(situation, ends, [])
     if obstacles := (*situation.problems, *situation.unavailable):
         return _finish(situation, [], list(obstacles))
+    return _followed(situation)
+
+
+def _standstill(situation: Situation) -> tuple[str, ...] | None:
+    """Why nothing is done at all; None where something may be."""
+    if situation.suspended:
+        return (f"suspended: {situation.suspended}",)
+    if situation.desired is None and situation.run.orphan:
+        return (ORPHANED,) if situation.machines else ()
+    if ending(situation) is None and (held_up := waits(situation)):
+        return tuple(wait.why for wait in held_up)
+    return None
+
+
+def _followed(situation: Situation) -> Plan:
+    """What the manifest asks for."""
     every = seats(situation)
     actions = [*_unwanted(situation, every)]
     held: list[str] = []
     for key, seat in every.items():
         actions += _settle(key, seat, situation, held)
     if not situation.run.abort:
+        actions += _heal(situation, every, held)
         actions += _update(situation, every, held)
     return _finish(situation, actions, held)
 
@@ -131,7 +147,7 @@ def _settle(
 def _surplus(key: InstanceKey, seat: Seat, situation: Situation) -> Iterator[Action]:
     """One machine is enough for an instance, once it is known to serve where another one may."""
     records = situation.records
-    if seat.succeeded:
+    if seat.ready:
         for machine in seat.outdated:
             yield Terminate(machine, f"replaced by incarnation {_incarnation(seat.current)}")
     else:
@@ -140,7 +156,7 @@ def _surplus(key: InstanceKey, seat: Seat, situation: Situation) -> Iterator[Act
             if known or not has_served(machine, records):
                 yield Terminate(machine, f"incarnation {_incarnation(seat.outdated[0])} is enough")
     for machine in seat.spare:
-        if seat.succeeded or not has_served(machine, records):
+        if seat.ready or not has_served(machine, records):
             yield Terminate(
                 machine, f"incarnation {_incarnation(seat.current)} plays {key.instance}"
             )
@@ -177,9 +193,21 @@ def _unfinished(seat: Seat, situation: Situation) -> str:
         if record.reason == "interrupted":
             return "interrupted by a restart of the machine"
         return "retry" if record.run < situation.run.number else ""
-    if record.state is not WorkState.SUCCEEDED and record.work_digest != seat.spec.work.digest:
-        return staleness(record, seat.spec, situation)
-    return ""
+    if record.state is WorkState.SUCCEEDED:
+        return unsound(seat, situation)
+    other = record.work_digest != seat.spec.work.digest
+    return staleness(record, seat.spec, situation) if other else ""
+
+
+def _heal(
+    situation: Situation, every: dict[InstanceKey, Seat], held: list[str]
+) -> Iterator[Action]:
+    """A machine that was in order and is not any more serves nobody: it goes first."""
+    for seat, words in replaceable(situation, every, held):
+        if seat.current is not None:
+            yield Terminate(seat.current, f"unhealthy: {words}")
+        if not (seat.outdated or seat.spare):  # else another one plays it, or is replaced anew
+            yield _create(seat, situation, f"unhealthy: {words}")
 
 
 def _update(
@@ -202,7 +230,7 @@ def _update(
             yield from _change(seat, reason, situation, left)
         if left.short:
             held.append(f"{node}: {left.short} more to update, within the limits")
-        if node in first and (stale or not all(seat.succeeded for seat in mine)):
+        if node in first and (stale or not all(seat.ready for seat in mine)):
             waits_for = waits_for or node
 
 
@@ -214,7 +242,7 @@ def _stale(seat: Seat, situation: Situation) -> str:
         return (staleness(record, seat.spec, situation) if record else "") or MACHINE_CHANGED
     if seat.record is not None and seat.record.is_adopted:
         return ADOPTED
-    if seat.record is None or not seat.succeeded or seat.outdated:
+    if seat.record is None or not seat.ready or seat.outdated:
         return ""
     ignored = situation.desired is None or situation.desired.update.on_recipe_change == "ignore"
     return "" if ignored else staleness(seat.record, seat.spec, situation)
@@ -234,7 +262,8 @@ def _change(seat: Seat, reason: str, situation: Situation, left: Budget) -> Iter
 
 def _create(seat: Seat, situation: Situation, reason: str, *, replaces: bool = False) -> Create:
     key = seat.spec.key
-    seen = [machine.tags.incarnation for machine in (*seat.outdated, *seat.dead, *seat.leaving)]
+    known = (*seat.outdated, *seat.dead, *seat.leaving, *seat.spare, seat.current)
+    seen = [machine.tags.incarnation for machine in known if machine]
     last = max([situation.incarnations.get(key, 0), *seen])
     return Create(seat.spec, last + 1, reason, replaces)
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from headwater.manifests.resolved import RecipeKind
+from headwater.planning.status import Phase
 from headwater.topology.hooks import Hooks
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Machine
+from headwater.topology.progress import HealthState
 
 
 class WorkState(StrEnum):
@@ -17,6 +19,22 @@ class WorkState(StrEnum):
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a machine's check has told since its context succeeded."""
+
+    state: HealthState
+    since: datetime
+    words: str = ""
+    held: bool = False
+    """It has held before, or holds."""
+
+    @property
+    def holds(self) -> bool:
+        """Failing now and then counts for nothing once it has held."""
+        return self.held and self.state is not HealthState.UNHEALTHY
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +53,11 @@ class Record:
     state: WorkState
     since: datetime
     """When this context was asked for."""
+    begun: datetime | None = None
+    """When its first step began."""
     step: str = ""
+    position: int = 0
+    """0-based, of that step in the context."""
     exit_code: int | None = None
     reason: str = ""
     words: str = ""
@@ -46,6 +68,12 @@ class Record:
     """The machine served when this context was asked for."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """Referenced inputs as the recipes were told them."""
+    ended: datetime | None = None
+    """When this context ended."""
+    check: str = ""
+    """The digest of the check that was asked for with it, or since; empty for none."""
+    health: Health | None = None
+    """Of that check; None until it has told."""
 
     @property
     def is_adopted(self) -> bool:
@@ -54,9 +82,24 @@ class Record:
 
     @property
     def serves(self) -> bool:
-        """Its work is done; or it was, and what is to be done anew has not begun."""
+        """It is in order; or it was, and what is to be done anew has not begun."""
         again = self.state is WorkState.WAITING and self.served
-        return again or self.state is WorkState.SUCCEEDED
+        return again or self.is_in_order
+
+    @property
+    def is_in_order(self) -> bool:
+        """Its work is done, and its check holds where there is one."""
+        return self.state is WorkState.SUCCEEDED and self.is_sound
+
+    @property
+    def is_sound(self) -> bool:
+        return not self.check or (self.health is not None and self.health.holds)
+
+    @property
+    def is_sick(self) -> bool:
+        """It was in order, and is not any more."""
+        was = self.state is WorkState.SUCCEEDED and self.health is not None and self.health.held
+        return was and not self.is_sound
 
     @property
     def has_served(self) -> bool:
@@ -66,6 +109,21 @@ class Record:
     @property
     def context(self) -> str:
         return f"{self.work_digest}.{self.generation}"
+
+
+class Verdict(StrEnum):
+    """What a test has come to."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A run came to a phase."""
+
+    phase: Phase
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +138,23 @@ class Run:
     ended: datetime | None = None
     abort: str = ""
     """The first reason wins; it holds until the next run."""
+    aborted: datetime | None = None
     by_person: bool = False
     """A person aborted it: nothing is rolled back."""
     approved: frozenset[str] = frozenset()
     """The rules of the guard that a person has let this run through."""
+    approvals: frozenset[str] = frozenset()
+    """The digests that this has used up."""
+    phases: tuple[Stamp, ...] = ()
+    """As it went through them, until it came to rest."""
+    verdict: Verdict | None = None
+    """Of a test; the first one holds until the next run."""
+    decided: datetime | None = None
+    """When the verdict was known."""
+    expired: datetime | None = None
+    """When its time (`ttl`) was found to be up."""
+    keep: bool = False
+    """A person asked for its machines to stay, whatever the manifest says."""
     version: str = ""
     """The Headwater that last carried out a plan for this deployment."""
     protect: bool = False
@@ -159,10 +230,13 @@ class TaskMemory:
         return known.asked if (known := self.machines.get(machine)) else ()
 
 
-def next_run(run: Run | None, revision: str, digest: str, now: datetime) -> Run:
-    """The run after `run`: a fresh start that keeps what the manifest said of its safety."""
+def next_run(run: Run | None, revision: str, digest: str, now: datetime, *, number: int = 1) -> Run:
+    """The run after `run`: a fresh start that keeps what the manifest said of its safety.
+
+    The first one that is known has this number.
+    """
     if run is None:
-        return Run(1, revision, digest, now)
+        return Run(number, revision, digest, now)
     return Run(
         number=run.number + 1,
         revision=revision,
@@ -183,3 +257,11 @@ def with_safety_of(run: Run, machines: Iterable[Machine]) -> Run:
         protect=run.protect or any(tag.protect for tag in tags),
         orphan=run.orphan or any(tag.orphan for tag in tags),
     )
+
+
+def later(at: datetime, seconds: float) -> datetime:
+    """So many seconds after; manifests may say numbers beyond the end of all calendars."""
+    try:
+        return at + timedelta(seconds=seconds)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=at.tzinfo)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from headwater.planning.records import Record, WorkState
+from headwater.planning.records import Record
 from headwater.planning.situation import Situation
 from headwater.topology.desired import InstanceSpec
 from headwater.topology.keys import InstanceKey, MachineId
@@ -32,21 +32,22 @@ class Seat:
     dead: tuple[Machine, ...]
     leaving: tuple[Machine, ...]
     outdated_serves: bool
-    """One of the outdated machines has succeeded and still serves."""
+    """One of the outdated machines is in order and still serves."""
     may_serve: bool
     """One of them does, or did and has not begun anew what it was told to."""
 
     @property
-    def succeeded(self) -> bool:
+    def ready(self) -> bool:
+        """Its machine has been contextualised, and its check holds where there is one."""
         return self._is_available and not (self.record and self.record.is_adopted)
 
     @property
     def _is_available(self) -> bool:
-        return self.record is not None and self.record.state is WorkState.SUCCEEDED
+        return self.record is not None and self.record.is_in_order
 
     @property
     def available(self) -> bool:
-        """Some machine has been contextualised and serves, of this revision or the one before."""
+        """Some machine is in order and serves, of this revision or the one before."""
         return self.outdated_serves or self._is_available
 
     @property
@@ -104,7 +105,7 @@ def has_succeeded(
 ) -> bool:
     """`adopted`: one of before the ledger counts too."""
     record = records.get(machine.id)
-    done = record is not None and record.state is WorkState.SUCCEEDED
+    done = record is not None and record.is_in_order
     return done and (adopted or not _is_adopted(machine, records))
 
 

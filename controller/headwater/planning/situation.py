@@ -49,6 +49,8 @@ class Situation:
     """What the clouds cannot do of what the manifest asks."""
     unavailable: tuple[str, ...] = ()
     """Secrets that the manifest names and the controller has not."""
+    replacements: Mapping[InstanceKey, tuple[datetime, ...]] = field(default_factory=dict)
+    """When instances were replaced for their health, oldest first."""
     doubts: Mapping[InstanceKey, datetime] = field(default_factory=dict)
     """Creations without an answer, at clouds that would not know a repeated order."""
     fleet: Fleet = Fleet()

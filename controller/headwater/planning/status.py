@@ -19,11 +19,13 @@ class Phase(StrEnum):
     FINALIZING = "Finalizing"
     DONE = "Done"
     ABORTED = "Aborted"
+    CANCELLED = "Cancelled"
+    """Superseded, or its manifest removed, while it was under way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """As in Kubernetes: Ready, Reconciling, Stalled. `reason` is CamelCase."""
+    """As in Kubernetes: Ready, Reconciling, Stalled, Healthy. `reason` is CamelCase."""
 
     type: str
     status: bool
@@ -36,8 +38,8 @@ class InstanceStatus:
     instance: str
     """`wn.3`"""
     state: str
-    """missing | pending | unreachable | contextualising | ready | failed | outdated | unwanted |
-    stopping"""
+    """missing | pending | unreachable | contextualising | checking | ready | unhealthy | failed |
+    outdated | unwanted | stopping"""
     machine: str = ""
     cloud: str = ""
     address: str = ""
@@ -70,10 +72,16 @@ class DeploymentStatus:
     observed_revision: str = ""
     attempted_revision: str = ""
     applied_revision: str = ""
+    run: int = 0
+    """The number of the present run."""
+    verdict: str = ""
+    """`passed` or `failed` of a test that is over; `expired` of what its ttl has ended."""
+    reason: str = ""
+    """Why the present run fails: the first reason; empty while it does not."""
     started: datetime | None = None
     """When the present run began."""
     ended: datetime | None = None
-    """When it came to rest, Ready or failed."""
+    """When it came to rest, Ready or failed; of a test, when its verdict was known."""
     instances: tuple[InstanceStatus, ...] = ()
     outcomes: tuple[OutcomeStatus, ...] = ()
     diagnostics: tuple[str, ...] = ()
@@ -107,6 +115,13 @@ class DeploymentStatus:
         return stalled.message if stalled and waits else self.blocked
 
     @property
+    def may_go_on(self) -> bool:
+        """It rests only until somebody approves, resumes, or makes room."""
+        stalled = self.condition("Stalled")
+        full = stalled is not None and stalled.status and stalled.reason == "QuotaExceeded"
+        return bool(self.held_up or self.suspended) or full
+
+    @property
     def suspended(self) -> str:
         """Why a person had it left as it is; empty when nobody has."""
         held = self.condition("Suspended")
@@ -114,10 +129,55 @@ class DeploymentStatus:
 
     @property
     def at_rest(self) -> bool:
-        """Ready, or Suspended or Stalled with nothing running and no report to come any more."""
-        busy = any(i.state in {"contextualising", "stopping"} for i in self.instances)
+        """Ready, ended, or Suspended or Stalled with nothing running and no report to come."""
+        still = {"contextualising", "stopping"}
+        busy = not self.verdict and any(i.state in still for i in self.instances)
         busy = busy or self.awaited > 0
-        return self.is_ready or ((self.is_stalled or bool(self.suspended)) and not busy)
+        waits = self.is_stalled or bool(self.suspended)
+        return self.is_ready or self.phase is Phase.DONE or (waits and not busy)
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseView:
+    phase: Phase
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run: of the history, or the present one."""
+
+    deployment: str
+    number: int
+    revision: str
+    phase: Phase
+    """The last one: Ready, Done, Aborted, Cancelled where it has ended."""
+    result: str
+    """success | failure | cancelled | expired | removed; empty while it is under way."""
+    started: datetime
+    ended: datetime | None = None
+    reason: str = ""
+    """Why it did not succeed, in the words of what failed first."""
+    instances: int = 0
+    phases: tuple[PhaseView, ...] = ()
+    approvals: tuple[str, ...] = ()
+    """The digests of plans that people let through."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """What became of one step of an instance's recipes in its last run."""
+
+    instance: str
+    step: str
+    """`deploy`; `machine` for what comes before every recipe."""
+    component: str
+    result: str
+    """passed | failed | skipped"""
+    exit_code: int | None = None
+    message: str = ""
+    seconds: float = 0.0
+    """Of all of the instance's steps together."""
 
 
 @dataclass(frozen=True, slots=True)

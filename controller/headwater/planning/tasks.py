@@ -10,6 +10,7 @@ from datetime import datetime
 from headwater.manifests.resolved import RecipeKind
 from headwater.planning.actions import Action, Create, RunTask, Terminate
 from headwater.planning.asking import is_pending, limit, new, silence
+from headwater.planning.failure import tolerated
 from headwater.planning.farewell import farewell
 from headwater.planning.live import changes
 from headwater.planning.planner import Plan
@@ -91,7 +92,8 @@ def next_deadline(situation: Situation) -> datetime | None:
 def _reports(situation: Situation) -> Iterator[RunTask]:
     """On the exit of a run: from each that failed or was stopped, at once; from all, at its end."""
     every = seats(situation) if situation.tasks.hooks else {}
-    over = all(_is_over(seat, situation) for seat in every.values())
+    lost = tolerated(situation)
+    over = all(_is_over(seat, situation) for key, seat in every.items() if key not in lost)
     for seat in every.values():
         hooks = situation.tasks.hooks.get(seat.spec.key.node)
         machine, record = seat.current, seat.record
@@ -121,7 +123,7 @@ def _is_over(seat: Seat, situation: Situation) -> bool:
         return _has_failed(record, situation)
     ignored = situation.desired is None or situation.desired.update.on_recipe_change == "ignore"
     fresh = ignored or not staleness(record, seat.spec, situation)
-    return record.state is WorkState.SUCCEEDED and fresh
+    return record.is_in_order and fresh
 
 
 def _scaled(situation: Situation) -> Iterator[RunTask]:
@@ -132,7 +134,7 @@ def _scaled(situation: Situation) -> Iterator[RunTask]:
         if hooks is None or not hooks.has(RecipeKind.POST_SCALE) or seat is None:
             continue
         machine, record = seat.current, seat.record
-        if machine is None or record is None or not seat.succeeded or seat.outdated:
+        if machine is None or record is None or not seat.ready or seat.outdated:
             continue
         if machine.tags.incarnation == incarnation and not silence(machine, record):
             yield from new(machine, record, RecipeKind.POST_SCALE, "replaced", situation)

@@ -100,8 +100,10 @@ class Answering:
             self._put(context, CommitState.SUCCESS, "removed")
         elif status.observed_revision != self._revision:
             return
-        elif status.is_ready:
-            self._put(context, CommitState.SUCCESS, self._describe(status))
+        elif status.verdict or status.is_ready:  # What ends of itself is answered before it goes.
+            failed = status.verdict not in {"", "passed"}
+            state = CommitState.FAILURE if failed else CommitState.SUCCESS
+            self._put(context, state, self._describe(status))
         elif status.held_up:
             self._wait(context, status.held_up)
         elif status.suspended:

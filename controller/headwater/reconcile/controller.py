@@ -1,12 +1,13 @@
 """The running controller as the web and the command line see it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from headwater.errors import Refused
 from headwater.planning.events import Event
+from headwater.planning.history import present
 from headwater.planning.status import (
     CloudStatus,
     ControllerStatus,
@@ -15,7 +16,10 @@ from headwater.planning.status import (
     ParameterView,
     Phase,
     ReportView,
+    RunView,
+    StepView,
 )
+from headwater.reconcile.history import History
 from headwater.reconcile.hostkeys import believed
 from headwater.reconcile.loop import Loop
 from headwater.reconcile.people import People
@@ -114,6 +118,29 @@ class Controller:
     def parameters(self, name: str) -> tuple[ParameterView, ...]:
         executor = self.loop.reconciler.executor
         return parameters(name, executor.exchange, executor.ledger)
+
+    def runs(self, name: str) -> tuple[RunView, ...]:
+        """Oldest first; the present one last. Empty where there never was such a deployment."""
+        return (*self._history.of(name), *self._under_way(name))
+
+    def every_run(self) -> tuple[RunView, ...]:
+        names = {run.deployment for run in self._history.everything()}
+        names |= self.loop.reconciler.statuses.keys()
+        return tuple(run for name in sorted(names) for run in self.runs(name))
+
+    def steps(self, name: str, number: int) -> tuple[StepView, ...]:
+        """What became of each step of that run; nothing but for the last one that has ended."""
+        return self._history.steps(name, number)
+
+    @property
+    def _history(self) -> History:
+        return self.loop.reconciler.publisher.history
+
+    def _under_way(self, name: str) -> Iterator[RunView]:
+        executor = self.loop.reconciler.executor
+        run, status = executor.ledger.runs.get(name), self.loop.reconciler.statuses.get(name)
+        if run is not None and run.ended is None and status is not None:
+            yield present(status, run, executor.clock())
 
     def reports(self, name: str) -> tuple[ReportView, ...]:
         return self.loop.reconciler.executor.tasks.reports.views(name)

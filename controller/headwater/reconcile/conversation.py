@@ -3,20 +3,22 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from headwater.planning.events import StepEnded
-from headwater.planning.records import Record, WorkState
+from headwater.planning.events import HealthChanged, StepEnded
+from headwater.planning.records import Health, Record, WorkState
 from headwater.planning.status import OutcomeStatus
 from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.hostkeys import keep
 from headwater.reconcile.ledger import Ledger
-from headwater.reconcile.ports import Listener, Store
+from headwater.reconcile.ports import Clock, Listener, Store
 from headwater.reconcile.returns import Returns
 from headwater.reconcile.transcript import Transcript
 from headwater.topology.keys import MachineId
 from headwater.topology.progress import (
     Blocked,
+    Checked,
     Connected,
     Ended,
+    HealthState,
     HostKeyTold,
     LineLost,
     LineRefused,
@@ -45,6 +47,7 @@ class Conversation:
     """Called with a deployment and the reason."""
     renew: Callable[[str], None]
     """Called with a deployment whose abort is taken back."""
+    clock: Clock
     returns: Returns
     tell: Callable[[str, OutcomeStatus], None]
     """Called with a deployment and what became of a task of its."""
@@ -74,7 +77,9 @@ class Conversation:
                 self._learn(record, event)
 
     def _learn(
-        self, record: Record, event: Connected | LineLost | LineRefused | StepStarted | Ended
+        self,
+        record: Record,
+        event: Connected | LineLost | LineRefused | StepStarted | Ended | Checked,
     ) -> None:
         match event:
             case Connected(machine):
@@ -88,10 +93,12 @@ class Conversation:
                 changed = replace(
                     record, state=WorkState.FAILED, reason="refused", words=reason, trouble=""
                 )
-            case StepStarted(_, context, _, step):
-                changed = self._started(record, context, step)
+            case StepStarted():
+                changed = self._started(record, event)
             case Ended():
                 changed = self._ended(record, event)
+            case Checked():
+                changed = self._checked(record, event)
         if changed != record:
             self.ledger.set_record(event.machine, changed)
             self.look_again(record.key.deployment)
@@ -101,10 +108,18 @@ class Conversation:
             self.tell(record.key.deployment, outcome)
             self.look_again(record.key.deployment)
 
-    def _started(self, record: Record, context: str, step: str) -> Record:
-        if context != record.context or record.state in {WorkState.SUCCEEDED, WorkState.FAILED}:
+    def _started(self, record: Record, event: StepStarted) -> Record:
+        ended = record.state in {WorkState.SUCCEEDED, WorkState.FAILED}
+        if event.context != record.context or ended:
             return record
-        return replace(record, state=WorkState.RUNNING, step=step, trouble="")
+        return replace(
+            record,
+            state=WorkState.RUNNING,
+            begun=record.begun or self.clock(),
+            step=event.step,
+            position=event.position,
+            trouble="",
+        )
 
     def _ended(self, record: Record, event: Ended) -> Record:
         """Told again on every reconnection: only the first time counts."""
@@ -135,7 +150,28 @@ class Conversation:
             seconds=event.seconds,
             trouble="",
             inputs={**present, **record.inputs},
+            ended=self.exchange.clock(),
         )
+
+    def _checked(self, record: Record, event: Checked) -> Record:
+        """It may come before the end of its context: output is told at leisure."""
+        if (event.context, event.check) != (record.context, record.check):
+            return record
+        before = record.health
+        if before and (before.state, before.words) == (event.state, event.words):
+            return record
+        same = before is not None and before.state is event.state
+        since = before.since if before and same else self.exchange.clock()
+        held = event.state is HealthState.HEALTHY or (before is not None and before.held)
+        if not same:
+            told = HealthChanged(
+                deployment=record.key.deployment,
+                instance=record.key.instance,
+                state=event.state.value,
+                words=event.words,
+            )
+            self.emit(told)
+        return replace(record, health=Health(event.state, since, event.words, held))
 
     async def on_request(self, request: Request) -> Reply:
         key = self.exchange.key_of(request.machine)

@@ -72,7 +72,7 @@ class Exchange:
     ) -> None:
         """`doubt` is called with a deployment where a get waits that may never be answered."""
         self._ledger = ledger
-        self._clock = clock
+        self.clock = clock
         self.secrecy = secrecy or Secrecy()
         self._doubt = doubt
         self.waits = Waits()
@@ -210,7 +210,7 @@ class Exchange:
 
     def _waiting(self, request: Request, key: InstanceKey, address: InstanceValue) -> Waiting:
         patience = request.patience
-        until = None if patience is None else self._clock() + timedelta(seconds=patience)
+        until = None if patience is None else self.clock() + timedelta(seconds=patience)
         return Waiting(request, key, address, until)
 
     def missing(self, waiting: Waiting) -> tuple[Source, ...]:
@@ -313,7 +313,7 @@ class Exchange:
         values = self._ledger.values.get(machine, {})
         if name not in values or self.secrecy.opened(key.deployment, values[name][0]) != value:
             kept = self.secrecy.kept(value)
-            self._ledger.set_values(machine, {**values, name: (kept, self._clock())})
+            self._ledger.set_values(machine, {**values, name: (kept, self.clock())})
             self._wake(key, [name])
         return Reply(0, secret=isinstance(value, SecretValue))
 

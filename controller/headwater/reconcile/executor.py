@@ -173,6 +173,7 @@ class Executor:
             state=WorkState.WAITING,
             since=self.clock(),
             served=before is not None and before.serves,
+            check=spec.check_digest,
         )
         self.ledger.set_record(machine.id, record)
         self.connect(machine, spec, record)
@@ -219,4 +220,5 @@ def context(spec: InstanceSpec, record: Record, nodes: Nodes) -> Context:
         timeout=spec.work.timeout,
         platform=spec.work.platform,
         authorized_keys=spec.work.authorized_keys,
+        check=spec.check,
     )

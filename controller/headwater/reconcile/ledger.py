@@ -73,7 +73,11 @@ class Ledger:
     @property
     def newest(self) -> datetime | None:
         """The latest time that was noted down."""
-        runs = (time for run in self.runs.values() for time in (run.started, run.ended))
+        runs = (
+            time
+            for run in self.runs.values()
+            for time in (run.started, run.aborted, run.decided, run.expired, run.ended)
+        )
         records = (record.since for record in self.records.values())
         return max((time for time in (*runs, *records) if time), default=None)
 

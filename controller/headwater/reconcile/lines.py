@@ -16,8 +16,8 @@ class Lines:
     executor: Executor
     _known: dict[str, dict[MachineId, Machine | None]] = field(default_factory=dict)
     """By deployment; None for a machine of before a restart that has not been seen yet."""
-    _connected: dict[MachineId, tuple[str, Machine]] = field(default_factory=dict)
-    """The context that the line was last given, and the machine as it was then."""
+    _connected: dict[MachineId, tuple[str, str, Machine]] = field(default_factory=dict)
+    """The context and check that the line was last given, and the machine as it was then."""
     _hosts: dict[str, list[Host]] = field(default_factory=dict)
     """As last told, by deployment."""
 
@@ -26,8 +26,11 @@ class Lines:
         ledger = self.executor.ledger
         for machine, record in list(ledger.records.items()):
             self._known.setdefault(record.key.deployment, {})[machine] = None
+            now = self.executor.clock()
             if record.state is WorkState.WAITING:
-                ledger.set_record(machine, replace(record, since=self.executor.clock()))
+                ledger.set_record(machine, replace(record, since=now))
+            elif not (record.is_sound or record.is_sick):
+                ledger.set_record(machine, replace(record, ended=now))
 
     def attend(self, situation: Situation) -> bool:
         """Before a plan is carried out: let go who is gone, hear who is there.
@@ -49,7 +52,7 @@ class Lines:
             moved |= self._lead(seat, situation)
         self._tell_hosts(situation.deployment)
         for seat in every.values():
-            self._reconnect(seat)
+            moved |= self._reconnect(seat)
         return moved
 
     def _release(self, situation: Situation) -> None:
@@ -73,12 +76,10 @@ class Lines:
     def _lead(self, seat: Seat, situation: Situation) -> bool:
         """The machine that serves speaks for the instance; before one does, the newest."""
         machine = seat.current
-        if seat.outdated and not seat.succeeded:
+        if seat.outdated and not seat.ready:
             records = situation.records
             serving = [
-                old
-                for old in seat.outdated
-                if old.id in records and records[old.id].state is WorkState.SUCCEEDED
+                old for old in seat.outdated if old.id in records and records[old.id].is_in_order
             ]
             machine = next(iter(serving), machine or seat.outdated[0])
         if machine is None:
@@ -101,16 +102,24 @@ class Lines:
             self._hosts[deployment] = hosts
             self.executor.machines.tell_hosts(deployment, hosts)
 
-    def _reconnect(self, seat: Seat) -> None:
-        """Lines of contexts that were begun before a restart of the controller."""
-        machine, record = seat.current, seat.record
+    def _reconnect(self, seat: Seat) -> bool:
+        """Lines of contexts that were begun before a restart of the controller.
+
+        True when another check is asked for, of which nothing has been told.
+        """
+        machine, record, check = seat.current, seat.record, seat.spec.check_digest
         if machine is None or record is None or record.work_digest != seat.spec.work.digest:
-            return
-        line = (record.context, machine)
+            return False
+        line = (record.context, check, machine)
         if record.state is WorkState.FAILED or self._connected.get(machine.id) == line:
-            return
+            return False
+        other = record.check != check
+        if other:
+            record = replace(record, check=check, health=None)
+            self.executor.ledger.set_record(machine.id, record)
         self._connected[machine.id] = line
         self.executor.connect(machine, seat.spec, record)
+        return other
 
     def forget(self, deployment: str) -> None:
         self._hosts.pop(deployment, None)

@@ -1,10 +1,12 @@
 """What people may ask of the running controller; each answer says what follows."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from headwater.errors import Refused
+from headwater.planning.health import GIVEN_UP
+from headwater.planning.lifecycle import is_over
 from headwater.reconcile.agenda import Priority
 from headwater.reconcile.safety import Suspension, describe
 from headwater.reconcile.steering import Steering
@@ -19,14 +21,30 @@ class People:
     steering: Steering
 
     def retry(self, name: str) -> str:
-        """A new run: what failed is tried again, what succeeded stays."""
+        """A new run: what failed is tried again, what has ended comes back, the rest stays."""
         run = self.steering.reconciler.executor.ledger.runs.get(self._known(name))
-        if run is None or (not run.abort and run.ended is None):
+        over = run is not None and (run.abort or is_over(run))
+        if run is None or (not over and run.ended is None):
             raise Refused(f"{name} is still under way; nothing to retry")
-        if not run.abort and not self.steering.reconciler.statuses[name].failed:
+        status = self.steering.reconciler.statuses[name]
+        stalled = status.condition("Stalled")
+        given_up = stalled is not None and stalled.reason == GIVEN_UP
+        if not (over or status.failed or given_up):
             return f"{name} has not failed; nothing to retry"
         self.steering.renew(name)
         return f"{name}: trying again"
+
+    def test(self, name: str, *, keep: bool) -> int:
+        """The number of the run to wait for: the one under way, or a new one of the same."""
+        ledger = self.steering.reconciler.executor.ledger
+        run = ledger.runs.get(self._known(name))
+        if run is None:
+            raise Refused(f"{name} has not been looked at yet; try again in a moment")
+        if run.abort or is_over(run) or run.ended is not None:
+            self.steering.renew(name, keep=keep)
+        elif keep:
+            ledger.set_run(name, replace(run, keep=True))
+        return ledger.runs[name].number
 
     def abort(self, name: str, reason: str) -> str:
         """The first reason wins."""
@@ -35,6 +53,8 @@ class People:
             raise Refused(f"{name} has no run to abort")
         if run.abort:
             return f"{name} is aborted already: {run.abort}"
+        if is_over(run):
+            raise Refused(f"{name} is over; nothing to abort")
         self.steering.abort(name, reason or "aborted by a person", by_person=True)
         return f"{name}: aborted; a new commit or `headwater retry {name}` goes on"
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field, replace
 from pydantic import TypeAdapter, ValidationError
 
 from headwater.planning.events import RunEnded, StatusChanged
+from headwater.planning.history import ended, outcome, stamped
 from headwater.planning.records import Run
-from headwater.planning.status import DeploymentStatus, OutcomeStatus
+from headwater.planning.status import DeploymentStatus, OutcomeStatus, Phase
 from headwater.reconcile.executor import Executor, Outcome
+from headwater.reconcile.history import History
 from headwater.reconcile.wanted import Wanted
 
 KEPT_OUTCOMES = 10
@@ -23,20 +25,33 @@ class Publisher:
     statuses: dict[str, DeploymentStatus] = field(default_factory=dict)
 
     def close(self, status: DeploymentStatus, run: Run) -> DeploymentStatus:
-        """A run ends when it comes to rest: Ready, or Stalled with nothing running any more."""
-        if run.ended is None and status.at_rest:
-            run = replace(run, ended=self.executor.clock())
+        """A run ends when it comes to rest, and nothing but another run can change that."""
+        if run.ended is None:
+            now = self.executor.clock()
+            if status.phase is not Phase.ABORTED or status.at_rest:  # What is being stopped runs.
+                run = stamped(run, status.phase, now)
+            if rests := status.at_rest and not status.may_go_on:
+                run = replace(run, ended=now)
+                self.history.add(ended(status, run, now), now)
             self.executor.ledger.set_run(status.name, run)
-            self.executor.emit(
-                RunEnded(
-                    deployment=status.name,
-                    revision=run.revision,
-                    result="success" if status.is_ready else "failure",
-                    seconds=((run.ended or run.started) - run.started).total_seconds(),
-                    message=run.abort,
-                )
+            if rests:
+                self._tell_end(status, run)
+        return replace(status, started=run.started, ended=run.decided or run.ended)
+
+    @property
+    def history(self) -> History:
+        return History(self.executor.ledger)
+
+    def _tell_end(self, status: DeploymentStatus, run: Run) -> None:
+        self.executor.emit(
+            RunEnded(
+                deployment=status.name,
+                revision=run.revision,
+                result=outcome(status),
+                seconds=((run.ended or run.started) - run.started).total_seconds(),
+                message=run.abort,
             )
-        return replace(status, started=run.started, ended=run.ended)
+        )
 
     def tell(self, name: str, outcome: OutcomeStatus) -> None:
         """What became of something that was only begun in a pass."""

@@ -9,11 +9,19 @@ from headwater.planning.actions import Create
 from headwater.planning.decision import next_step
 from headwater.planning.events import PassEnded
 from headwater.planning.failure import deadline, failure, tolerated
+from headwater.planning.guard import still_approved
+from headwater.planning.health import looks
+from headwater.planning.history import removed
+from headwater.planning.judgement import judged
+from headwater.planning.lifecycle import aged, deadlines, is_over
+from headwater.planning.patience import limits as patience
+from headwater.planning.patience import overdue
 from headwater.planning.planner import DOUBT, Plan, in_doubt
 from headwater.planning.records import WorkState
 from headwater.planning.seats import seats
 from headwater.planning.situation import Situation
 from headwater.planning.status import DeploymentStatus
+from headwater.planning.steps import steps
 from headwater.planning.tasks import next_deadline
 from headwater.planning.verdict import assess, invalid, rolled_back
 from headwater.reconcile.executor import Executor, Outcome
@@ -21,6 +29,7 @@ from headwater.reconcile.hopes import end_futile
 from headwater.reconcile.lines import Lines
 from headwater.reconcile.publisher import Publisher
 from headwater.reconcile.repetition import Repetition
+from headwater.reconcile.replacements import forget_replacements, note_replacements
 from headwater.reconcile.safety import Safety
 from headwater.reconcile.survey import Survey
 from headwater.reconcile.wanted import Wanted
@@ -72,8 +81,9 @@ class Reconciler:
         if self.survey.is_first_sight(name):
             return Next("waiting", LIMBO_DELAY)
         run = self.survey.run(name, desired)
-        situation = self.survey.situation(name, desired, run)
-        if not run.abort and (reason := failure(situation)):
+        situation = self._aged(self.survey.situation(name, desired, run))
+        run = situation.run
+        if not (run.abort or is_over(run)) and (reason := failure(situation) or overdue(situation)):
             situation = self.abort(situation, reason)
         if self.lines.attend(situation) | self._lose(situation):
             situation = self.survey.situation(name, desired, situation.run)
@@ -81,9 +91,11 @@ class Reconciler:
         self.executor.tasks.resume(situation)
         end_futile(situation, self.executor.exchange)
         current = next_step(situation)
-        run = self.safety.remember(situation.run, desired, current)
+        run = replace(situation.run, approved=still_approved(situation))
+        run = self.safety.remember(run, desired, current)
         situation = self.survey.remember(situation, run)
         self.safety.spend(current)
+        note_replacements(self.executor.ledger, situation, current.actions)
         outcomes = await self.executor.execute(current, situation.run)
         following = self._judge(situation, current, outcomes)
         if event := self.repetition.seen(current, following.result):
@@ -99,9 +111,24 @@ class Reconciler:
         )
         return following
 
+    def _aged(self, situation: Situation) -> Situation:
+        """What has an end of its own comes to it."""
+        run = aged(situation)
+        return situation if run is situation.run else self.survey.remember(situation, run)
+
+    def _judged(self, situation: Situation, rest: Plan) -> Situation:
+        """A test that has ended has its verdict, once; what was done is told before it goes."""
+        run = judged(situation, assess(situation, rest))
+        if run is situation.run:
+            return situation
+        history = self.publisher.history
+        history.keep_steps(situation.deployment, run.number, steps(situation))
+        return self.survey.remember(situation, run)
+
     def abort(self, situation: Situation, reason: str, *, by_person: bool = False) -> Situation:
         """The first reason wins; what runs is stopped, and who waits is told."""
-        run = replace(situation.run, abort=reason, by_person=by_person)
+        now = self.executor.clock()
+        run = replace(situation.run, abort=reason, aborted=now, by_person=by_person)
         situation = self.survey.remember(situation, run)
         self.executor.exchange.stop_waiting(situation.deployment, reason)
         for machine, record in situation.records.items():
@@ -129,8 +156,11 @@ class Reconciler:
             return Next("removed")
         if (ended := self._refused(situation, outcomes)) is not situation:
             situation, rest = ended, next_step(ended)
+        before_verdict, situation = situation, self._judged(situation, rest)
+        if situation is not before_verdict:
+            rest = next_step(situation)
         self._publish(situation, rest, outcomes)
-        if self._goes_back(situation):
+        if self._goes_back(situation) or (situation is not before_verdict and rest.actions):
             return Next("changed", 0.0)
         if situation.suspended:
             return Next("waiting", self.safety.ends_in(name))
@@ -141,7 +171,7 @@ class Reconciler:
     def _refused(self, situation: Situation, outcomes: Iterable[Outcome]) -> Situation:
         """What a cloud will never do fails the run, or is one instance less."""
         stalled = [outcome for outcome in outcomes if isinstance(outcome.error, Stalled)]
-        if not stalled or situation.run.abort:
+        if not stalled or situation.run.abort or is_over(situation.run):
             return situation
         refused = {
             outcome.action.key.instance: str(outcome.error)
@@ -164,7 +194,10 @@ class Reconciler:
             self.survey.rollback.succeeded(name, self.wanted.catalog.revision)
             if back := self.survey.rollback.back(name):
                 status = rolled_back(status, back.reason, back.revision)
-        status = self.publisher.close(status, situation.run)
+        run = situation.run
+        if run.ended is None and not is_over(run) and status.at_rest:
+            self.publisher.history.keep_steps(name, run.number, steps(situation))
+        status = self.publisher.close(status, run)
         self.executor.tasks.notice(replace(situation, run=self.executor.ledger.runs[name]))
         self.publisher.publish(status, outcomes)
 
@@ -185,9 +218,12 @@ class Reconciler:
 
     def _forget(self, situation: Situation) -> None:
         name, run = situation.deployment, situation.run
+        now = self.executor.clock()
+        self.publisher.history.add(removed(name, run, now), now)
         self.executor.exchange.forget(name)
         self.safety.came_back([name])
         self.survey.rollback.forget(name)
+        forget_replacements(self.executor.ledger, name)
         self.lines.forget(name)
         self.publisher.forget(name)
         # Machines that a listing lacked come back to the same safety.
@@ -215,8 +251,12 @@ def _next(situation: Situation, done: Plan, rest: Plan, errors: list[HeadwaterEr
     limits = [limit for s in seats(situation).values() if (limit := deadline(s, situation))]
     limits = [limit for limit in limits if limit > situation.now]
     doubts = situation.doubts.items()
+    limits += looks(situation)
     limits += [since + DOUBT for key, since in doubts if in_doubt(key, situation)]
-    limits = [] if situation.run.abort else limits
+    limits += patience(situation)
+    if situation.run.abort or is_over(situation.run):
+        limits = []
+    limits += deadlines(situation)
     if (late := next_deadline(situation)) is not None:
         limits.append(late)
     left = (min(limits) - situation.now).total_seconds() if limits else 0.0

@@ -167,7 +167,13 @@ class Safety:
             )
         whole = not (plan.blocked or plan.held or run.abort)
         version = self._version if whole or not run.version else run.version
-        return replace(run, approved=run.approved | plan.approved, version=version)
+        used = {plan.approval} if plan.approval else set()
+        return replace(
+            run,
+            approved=run.approved | plan.approved,
+            approvals=run.approvals | used,
+            version=version,
+        )
 
 
 def describe(suspension: Suspension | None) -> str:

@@ -5,13 +5,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from headwater.errors import HeadwaterError
-from headwater.planning.events import LeakFound
+from headwater.planning.events import LeakFound, RunEnded
+from headwater.planning.history import broken_off
 from headwater.planning.problems import problems
 from headwater.planning.quota import room
 from headwater.planning.records import Run, next_run, with_safety_of
 from headwater.planning.situation import Fleet, Situation
 from headwater.reconcile.executor import Executor
+from headwater.reconcile.history import History
 from headwater.reconcile.order import Order
+from headwater.reconcile.replacements import replacements
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
 from headwater.reconcile.supply import Supply
@@ -50,15 +53,26 @@ class Survey:
         digest = desired.digest if desired else ""
         if run is None or (run.digest != digest and name not in catalog.failed):
             is_leak = run is None and desired is None
-            before = run.number if run else self.executor.tasks.reports.last_run(name)
-            run = next_run(run, catalog.revision, digest, self.executor.clock())
-            run = replace(run, number=before + 1)
+            run = self.begin(name, run, digest)
             if is_leak:
                 leaked = self.executor.observer.machines(name)
                 self.executor.emit(LeakFound(name, len(leaked)))
                 run = with_safety_of(run, leaked)
             ledger.set_run(name, run)
             self.executor.exchange.stop_waiting(name, "")
+        return run
+
+    def begin(self, name: str, before: Run | None, digest: str) -> Run:
+        """The next run; one that was still under way is broken off, and remembered so."""
+        now, history = self.executor.clock(), History(self.executor.ledger)
+        reports = self.executor.tasks.reports
+        number = 1 + max(history.newest(name), 0 if before else reports.last_run(name))
+        run = next_run(before, self.wanted.catalog.revision, digest, now, number=number)
+        if before is not None and before.ended is None:
+            end = broken_off(name, before, run, now)
+            history.add(end, now)
+            seconds = (now - before.started).total_seconds()
+            self.executor.emit(RunEnded(name, before.revision, end.result, seconds, end.reason))
         return run
 
     def situation(self, name: str, desired: Desired | None, run: Run) -> Situation:
@@ -85,6 +99,7 @@ class Survey:
             inputs=executor.exchange.inputs(name),
             incarnations=ledger.incarnations(name),
             ended=ledger.ended(name),
+            replacements=replacements(ledger, name),
             doubts=self._doubts(name, desired),
             problems=problems(desired, executor.clouds.capabilities) if desired else (),
             unavailable=unavailable,

@@ -78,9 +78,12 @@ class Line:
 
     def turn_to(self, context: Context) -> None:
         """Have the agent run another context; the same one is already known to it."""
-        if context != self.context:
-            self.context, self._stop = context, b""
+        before, self.context = self.context, context
+        if replace(context, check=before.check) != before:
+            self._stop = b""
             self._tell_context()
+        if context != before:
+            self._tell_check()
 
     def tell_hosts(self, line: bytes) -> None:
         if line != self._hosts:
@@ -180,6 +183,7 @@ class Line:
         self._session = session
         self._tell(self._hosts)
         self._tell_context()
+        self._tell_check()
         self.tasks.tell_all()
         self._tell(self._stop)
 
@@ -215,6 +219,9 @@ class Line:
             self._emit(
                 Ended(machine, context.id, succeeded=False, reason="unstartable", words=words)
             )
+
+    def _tell_check(self) -> None:
+        self._tell(wire.health_line(self.context, self.target.address))
 
     def on_message(self, message: wire.Message) -> None:
         """Raises ProtocolError."""

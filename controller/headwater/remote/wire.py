@@ -1,13 +1,16 @@
 """Between our values and the messages of the wire. Pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
+from headwater.manifests.resolved import CommandCheck, HttpCheck, TcpCheck
 from headwater.topology.context import Context, Host, Step, Task
 from headwater.topology.keys import MachineId
 from headwater.topology.progress import (
     Blocked,
+    Checked,
     Ended,
+    HealthState,
     MachineEvent,
     Output,
     Reply,
@@ -37,6 +40,35 @@ def context_line(context: Context, have: int) -> bytes:
             timeout=context.timeout,
             authorized_keys=list(context.authorized_keys),
             have=have,
+        )
+    )
+
+
+def health_line(context: Context, address: str) -> bytes:
+    """What is asked at this address of the machine once the context has succeeded."""
+    check = context.check
+    if check is None:
+        return _health("", context, address, interval=1.0, timeout=1.0, failures=1)
+    rest = {"interval": check.interval, "timeout": check.timeout, "failures": check.failures}
+    match check.asks:
+        case HttpCheck(port, path, status):
+            asks: dict[str, Any] = {"port": port, "path": path, "status": status}
+        case TcpCheck(port):
+            asks = {"port": port}
+        case CommandCheck(recipe):
+            asks = {"script": recipe.text}
+    return _health(check.digest, context, address, **asks, **rest)
+
+
+def _health(id: str, context: Context, address: str, **fields: Any) -> bytes:
+    unasked = {"port": 0, "path": "", "status": 0, "script": ""}
+    return protocol.encode(
+        protocol.health(
+            id=id,
+            context=context.id,
+            address=address,
+            environment=[[name, value] for name, value in context.environment],
+            **{**unasked, **fields},
         )
     )
 
@@ -77,7 +109,7 @@ def reply_line(id: int, reply: Reply) -> bytes:
     return protocol.encode(protocol.reply(id, reply.code, value, reply.error, secret))
 
 
-def event(machine: MachineId, message: Message) -> MachineEvent | None:
+def event(machine: MachineId, message: Message) -> MachineEvent | None:  # one kind each
     """None for a kind that tells of no event. Raises ProtocolError."""
     match message["kind"]:
         case "started":
@@ -105,6 +137,14 @@ def _event_of_task(machine: MachineId, message: Message) -> MachineEvent | None:
             return ReportPiece(machine, _text(message, "task"), _number(message, "offset"), content)
         case "task_ended":
             return TaskEnded(machine, _text(message, "task"), **_end(message))
+        case "checked":
+            return Checked(
+                machine,
+                _text(message, "context"),
+                _text(message, "check"),
+                _health_state(message),
+                _text(message, "words"),
+            )
         case _:
             return None
 
@@ -174,6 +214,13 @@ def _number(message: Message, name: str) -> int:
     if not isinstance(value, int) or abs(value) > LARGEST:
         raise ProtocolError(f"{message['kind']} has no number {name!r}")
     return value
+
+
+def _health_state(message: Message) -> HealthState:
+    try:
+        return HealthState(_text(message, "state"))
+    except ValueError as error:
+        raise ProtocolError(str(error)) from error
 
 
 def _numbers(message: Message, name: str) -> frozenset[int]:

@@ -16,6 +16,8 @@ def describe(status: DeploymentStatus, now: datetime | None = None) -> str:
     """
     failed = f", {status.failed} failed" if status.failed else ""
     text = f"{verdict(status)}: {status.ready}/{status.desired} ready{failed}"
+    if status.verdict:  # Its machines may be gone, or on their way.
+        text = f"{status.verdict.capitalize()}: {status.desired} instances"
     end = status.ended or now
     if status.reports:
         text += f", {status.reports} report{'s' if status.reports > 1 else ''}"

@@ -74,6 +74,13 @@ def _deployments(status: ControllerStatus) -> Iterator[GaugeMetricFamily]:
         ("name",),
         [((d.name,), d.is_ready) for d in status.deployments],
     )
+    healthy = ((d.name, d.condition("Healthy")) for d in status.deployments)
+    yield _gauge(
+        "deployment_healthy",
+        "1 if every check of the deployment holds, else 0; without checks, no series.",
+        ("name",),
+        [((name,), found.status) for name, found in healthy if found],
+    )
     yield _gauge(
         "instances",
         "Instances of a deployment, by state.",

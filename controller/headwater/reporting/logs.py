@@ -9,6 +9,7 @@ from headwater.planning.events import (
     ActionEnded,
     CloudListed,
     Event,
+    HealthChanged,
     LeakFound,
     LoopDetected,
     PassEnded,
@@ -53,6 +54,8 @@ class EventLog:
                 return logging.WARNING if event.error else logging.INFO
             case StepEnded() | TaskFinished():
                 return logging.INFO if event.succeeded else logging.WARNING
+            case HealthChanged():
+                return logging.INFO if event.state == "healthy" else logging.WARNING
             case StatusChanged(deployment=name, status=None):
                 self._told.pop(name, None)
                 return logging.INFO
@@ -61,7 +64,7 @@ class EventLog:
             case LoopDetected() | LeakFound():
                 return logging.WARNING
             case RunEnded():
-                return logging.INFO if event.result == "success" else logging.ERROR
+                return logging.ERROR if event.result == "failure" else logging.INFO
 
     def _once(self, subject: str, state: object, level: int) -> int:
         """`level` for a state that differs from the last one of the subject, else DEBUG."""

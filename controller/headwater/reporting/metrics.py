@@ -18,6 +18,7 @@ from headwater.planning.events import (
     ActionEnded,
     CloudListed,
     Event,
+    HealthChanged,
     LeakFound,
     LoopDetected,
     PassEnded,
@@ -69,9 +70,10 @@ class Metrics:
         self._listing = histogram("cloud_listing", "Duration of a listing.", buckets=_FAST)
         self._loops = counter("loops_detected", "Passes that repeated without effect.")
         self._leaks = counter("leaked_machines", "Machines of ours that nothing remembered.")
+        self._health = counter("health_changes", "Checks that stand differently.", "state")
         self._run = histogram("run", "From a commit seen to its end.", "result")
 
-    def __call__(self, event: Event) -> None:  # noqa: C901  # one case per event
+    def __call__(self, event: Event) -> None:  # noqa: C901, PLR0912  # one case per event
         match event:
             case RevisionRead():
                 self._reads.inc()
@@ -101,6 +103,8 @@ class Metrics:
                 self._loops.inc()
             case LeakFound():
                 self._leaks.inc(event.machines)
+            case HealthChanged():
+                self._health.labels(event.state).inc()
             case StatusChanged():
                 pass  # the snapshot tells
             case _:

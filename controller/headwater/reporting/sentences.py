@@ -6,6 +6,7 @@ from headwater.planning.events import (
     ActionEnded,
     CloudListed,
     Event,
+    HealthChanged,
     LeakFound,
     LoopDetected,
     PassEnded,
@@ -18,6 +19,7 @@ from headwater.planning.events import (
 )
 from headwater.reporting.words import duration, short
 
+_ENDS = {"success": "is ready", "cancelled": "was cancelled", "expired": "has expired"}
 _VERBS = {"create": "created", "terminate": "terminated", "contextualise": "contextualised"}
 
 
@@ -42,6 +44,9 @@ def sentence(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912  # one case p
             return f"{where} {done} in {duration(event.seconds)}{why}"
         case StepEnded():
             return _step(event)
+        case HealthChanged():
+            said = f": {event.words}" if event.words else ""
+            return f"{event.deployment}/{event.instance} is {event.state}{said}"
         case TaskFinished():
             return _task(event)
         case StatusChanged():
@@ -49,7 +54,7 @@ def sentence(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912  # one case p
                 return f"{event.deployment} is gone"
             return ""
         case RunEnded():
-            end = "is ready" if event.result == "success" else "failed"
+            end = _ENDS.get(event.result, "failed")
             said = f": {event.message}" if event.message else ""
             took = duration(event.seconds)
             return f"{event.deployment} {end} at {short(event.revision)} after {took}{said}"

@@ -4,8 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from headwater.planning.status import ControllerStatus, DeploymentStatus, ParameterView, ReportView
-from headwater.reporting.words import counts, elapsed, first_failure, short, shortened, verdict
+from headwater.planning.status import (
+    ControllerStatus,
+    DeploymentStatus,
+    ParameterView,
+    ReportView,
+    RunView,
+)
+from headwater.reporting.words import (
+    counts,
+    duration,
+    elapsed,
+    first_failure,
+    short,
+    shortened,
+    verdict,
+)
 
 _MESSAGE = 100
 _VALUE = 60
@@ -78,6 +92,26 @@ def _parameter(view: ParameterView) -> tuple[str, ...]:
     value = "(not set)" if view.value is None else shortened(view.value, _VALUE)
     at = f"{view.at:%Y-%m-%d %H:%M:%S}" if view.at else "-"
     return view.instance, view.name, view.type, value, view.writer, at
+
+
+def runs(views: Sequence[RunView], now: datetime) -> Table:
+    """One row per run, the newest first."""
+    rows = tuple(
+        (
+            v.deployment,
+            str(v.number),
+            v.result or v.phase.value,
+            short(v.revision) or "-",
+            f"{v.started:%Y-%m-%d %H:%M:%S}",
+            duration(max(0.0, ((v.ended or now) - v.started).total_seconds())),
+            str(v.instances),
+            " ".join(f"{p.phase.value} {duration(p.seconds)}," for p in v.phases).rstrip(","),
+            shortened(v.reason, _MESSAGE),
+        )
+        for v in sorted(views, key=lambda view: (view.started, view.number), reverse=True)
+    )
+    headers = ("DEPLOYMENT", "RUN", "RESULT", "REVISION", "STARTED (UTC)", "TIME", "INSTANCES")
+    return Table((*headers, "PHASES", ""), rows)
 
 
 def reports(views: Sequence[ReportView]) -> Table:

@@ -12,8 +12,12 @@ from headwater.reporting import tables
 _STYLES = {
     "Ready": "green",
     "ready": "green",
+    "Passed": "green",
+    "success": "green",
     "Failed": "bold red",
+    "failure": "bold red",
     "failed": "bold red",
+    "unhealthy": "bold red",
     "Stalled": "bold red",
     "Aborted": "bold red",
     "unreachable": "yellow",
@@ -23,6 +27,7 @@ _STYLES = {
     "Provisioning": "cyan",
     "Initializing": "cyan",
     "contextualising": "cyan",
+    "checking": "cyan",
     "pending": "cyan",
     "(not set)": "dim",
     "-": "dim",
@@ -51,7 +56,7 @@ def overview(status: ControllerStatus, now: datetime) -> RenderableType:
 
 
 def _failures(status: DeploymentStatus) -> list[Text]:
-    failed = [i for i in status.instances if i.state == "failed"]
+    failed = [i for i in status.instances if i.state in {"failed", "unhealthy"}]
     if len(failed) <= 1:
         return []  # the row of the deployment says it already
     lines = [

@@ -4,14 +4,16 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
-from headwater.planning.status import DeploymentStatus, InstanceStatus
+from headwater.planning.status import DeploymentStatus, InstanceStatus, Phase
 
 STATES = (
     "failed",
+    "unhealthy",
     "unreachable",
     "missing",
     "pending",
     "contextualising",
+    "checking",
     "outdated",
     "stopping",
     "ready",
@@ -57,7 +59,9 @@ def elapsed(status: DeploymentStatus, now: datetime) -> str:
 
 
 def verdict(status: DeploymentStatus) -> str:
-    """One word: Ready, Failed, Stalled, or the phase that the run is in."""
+    """One word: Passed, Expired, Ready, Failed, Stalled, or the phase that the run is in."""
+    if status.verdict and status.phase is not Phase.FINALIZING:
+        return status.verdict.capitalize()
     if status.is_ready:
         return "Ready"
     if status.is_stalled:
@@ -76,10 +80,14 @@ def first_failure(status: DeploymentStatus) -> str:
 
     The condition tells it: instances also fail because they were stopped for another's sake.
     """
+    if status.verdict and status.reason:
+        return status.reason
     if (stalled := status.condition("Stalled")) is not None and stalled.status:
         return stalled.message or stalled.reason
     for instance in status.instances:
-        if instance.state == "failed":
-            said = instance.message or (f"{instance.step} failed" if instance.step else "failed")
+        if instance.state in {"failed", "unhealthy"}:
+            said = instance.message or (
+                f"{instance.step} failed" if instance.step else instance.state
+            )
             return f"{instance.instance}: {said}"
     return status.diagnostics[0] if status.diagnostics else ""

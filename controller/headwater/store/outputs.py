@@ -12,6 +12,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
@@ -91,17 +92,25 @@ class Outputs:
         return size + skew
 
     async def read(
-        self, deployment: str, instance: str = "", *, follow: bool = False, history: bool = False
+        self,
+        deployment: str,
+        instance: str = "",
+        *,
+        follow: bool = False,
+        history: bool = False,
+        since: datetime | None = None,
     ) -> AsyncGenerator[tuple[str, bytes], None]:
         """Pieces of output with the instance (`wn.3`) that printed them; empty means every one.
 
         The present contextualisation of each, or with `history` all that is kept, oldest first;
-        with `follow` also what is printed from now on, without an end.
+        with `follow` also what is printed from now on, without an end. Files to which nothing
+        was added `since` then are left out.
         """
         reader = _Reader(self.directory / _segment(deployment), instance)
         self._readers.add(reader)
         try:
-            reader.news = dict.fromkeys(_present(reader, history=history))
+            present = _present(reader, history=history)
+            reader.news = dict.fromkeys(path for path in present if _is_newer(path, since))
             positions: dict[Path, int] = {}
             while reader.news or follow:
                 for path in tuple(reader.news):
@@ -205,6 +214,10 @@ def _last(files: list[Path]) -> list[Path]:
 
 def _is_context(path: Path) -> bool:
     return f".{PREFIX}" not in path.name
+
+
+def _is_newer(path: Path, since: datetime | None) -> bool:
+    return since is None or path.stat().st_mtime >= since.timestamp()
 
 
 def _by_age(folder: Path) -> list[Path]:

@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
+from headwater.manifests.resolved import CommandCheck, HttpCheck, TcpCheck
 from headwater.topology.keys import InstanceKey, MachineId
+
+LONGEST_ANSWER = 10.0
+"""Seconds that a check waits for an answer, where the interval is not shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,24 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """What must hold once the context has succeeded; the agent asks it again and again."""
+
+    digest: str
+    """Of all the rest."""
+    asks: HttpCheck | TcpCheck | CommandCheck
+    interval: float
+    """Seconds from one question to the next."""
+    failures: int
+    """In a row; then the machine is unhealthy."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for one answer."""
+        return min(self.interval, LONGEST_ANSWER)
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """A whole contextualisation. The agent runs each id once, whatever happens to the line."""
 
@@ -29,6 +51,8 @@ class Context:
     platform: str = "linux"
     authorized_keys: tuple[str, ...] = ()
     """Operators' public keys in OpenSSH form."""
+    check: Check | None = None
+    """Travels beside the recipes: another one runs nothing again."""
 
 
 @dataclass(frozen=True, slots=True)

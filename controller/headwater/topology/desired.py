@@ -5,17 +5,21 @@ from dataclasses import dataclass, field
 
 from headwater.manifests.resolved import (
     Binding,
+    CommandCheck,
     Encrypted,
+    HttpCheck,
+    Keep,
     Literal,
     RecipeKind,
     Reference,
     ResolvedDeployment,
     ResolvedNode,
     Secret,
+    TcpCheck,
     Update,
 )
 from headwater.manifests.values import ParameterType
-from headwater.topology.context import Step
+from headwater.topology.context import Check, Step
 from headwater.topology.digests import digest
 from headwater.topology.hooks import Hooks, fingerprint, hooks
 from headwater.topology.keys import InstanceKey
@@ -61,6 +65,12 @@ class InstanceSpec:
     machine_digest: str
     work: Work
     hooks: Hooks
+    check: Check | None = None
+
+    @property
+    def check_digest(self) -> str:
+        """Empty where there is no check."""
+        return self.check.digest if self.check else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,13 @@ class Desired:
     """`delete` or `orphan`: what becomes of the machines when the manifest goes away."""
     provision_timeout: float
     """Seconds from the order of a machine until its agent answers."""
+    execute_timeout: float
+    """Seconds for all recipes of one machine together."""
+    is_test: bool
+    """It runs once per digest and ends; anything else is kept true for ever."""
+    keep: Keep
+    ttl: float | None
+    """Seconds from the beginning of a run until everything is torn down."""
     secrets: Mapping[str, Encrypted | None] = field(default_factory=dict)
     """Every secret that an input is bound to, with its file in the repository if it has one."""
     depends_on: tuple[str, ...] = ()
@@ -114,6 +131,10 @@ def expand(deployment: ResolvedDeployment, places: Places = _NOWHERE) -> Desired
         max_deletes=deployment.max_deletes,
         deletion_policy=deployment.deletion_policy,
         provision_timeout=deployment.provision_timeout,
+        execute_timeout=deployment.execute_timeout,
+        is_test=deployment.lifecycle == "test",
+        keep=deployment.keep,
+        ttl=deployment.ttl,
         secrets=_secrets(deployment),
         depends_on=deployment.depends_on,
         tolerate=_tolerate(deployment),
@@ -141,7 +162,8 @@ def _digest(deployment: ResolvedDeployment, instances: Collection[InstanceSpec])
             **({"hooks": hooks} if hooks else {}),
             **({"tolerate": tolerate} if tolerate else {}),
             "instances": [
-                [str(spec.key), spec.machine_digest, spec.work.digest] for spec in instances
+                [str(spec.key), spec.machine_digest, spec.work.digest, spec.check_digest]
+                for spec in instances
             ],
             "timeouts": [deployment.provision_timeout, deployment.execute_timeout],
             "update": [
@@ -151,6 +173,12 @@ def _digest(deployment: ResolvedDeployment, instances: Collection[InstanceSpec])
                 list(update.order),
             ],
             **({"encrypted": encrypted} if encrypted else {}),
+            "ends": [
+                deployment.lifecycle,
+                deployment.ttl,
+                deployment.keep.policy,
+                deployment.keep.seconds,
+            ],
         }
     )
 
@@ -161,6 +189,7 @@ def _instances(
     specs = {cloud: _machine(node, cloud) for cloud, _ in node.clouds}
     digests = {cloud: _machine_digest(spec) for cloud, spec in specs.items()}
     work = {cloud: _work(deployment, node, spec.platform) for cloud, spec in specs.items()}
+    check = _check(node)
     asked = {cloud: hooks(deployment, node, spec.login_user) for cloud, spec in specs.items()}
     keys = [
         InstanceKey(deployment.name, node.name, index)
@@ -168,7 +197,7 @@ def _instances(
         if index not in node.skip
     ]
     return [
-        InstanceSpec(key, specs[cloud], digests[cloud], work[cloud], asked[cloud])
+        InstanceSpec(key, specs[cloud], digests[cloud], work[cloud], asked[cloud], check)
         for key, cloud in assign(node.clouds, keys, places).items()
     ]
 
@@ -232,6 +261,21 @@ def _steps(node: ResolvedNode) -> tuple[Step, ...]:
         after = sum(step.name == "pre-install" for step in steps)
         steps.insert(after, Step("packages", node.component, packages=node.packages))
     return tuple(steps)
+
+
+def _check(node: ResolvedNode) -> Check | None:
+    health = node.health
+    if health is None:
+        return None
+    match health.asks:
+        case CommandCheck(recipe):
+            asked: list[object] = ["command", recipe.text]
+        case HttpCheck(port, path, status):
+            asked = ["http", port, path, status]
+        case TcpCheck(port):
+            asked = ["tcp", port]
+    told = digest([asked, health.interval, health.failures])
+    return Check(told, health.asks, health.interval, health.failures)
 
 
 def _binding(bound: Binding | None) -> list[object] | None:

@@ -1,7 +1,7 @@
 """What machines tell: a closed set of events, and the requests of their recipes."""
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 
 from headwater.topology.keys import MachineId
 from headwater.topology.secrets import Value
@@ -78,6 +78,27 @@ class Output:
     content: bytes
 
 
+class HealthState(StrEnum):
+    HEALTHY = "healthy"
+    FAILING = "failing"
+    """Its check does not hold, and may yet again."""
+    UNHEALTHY = "unhealthy"
+    """It has failed so many times in a row as the manifest allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """How a machine's check stands: told when it changes, and again on every reconnection."""
+
+    machine: MachineId
+    context: str
+    check: str
+    """Its digest."""
+    state: HealthState
+    words: str = ""
+    """What is wrong, at most 400 characters."""
+
+
 @dataclass(frozen=True, slots=True)
 class TaskEnded:
     """A task has ended; its report, where it collects one, has been told before."""
@@ -123,6 +144,7 @@ MachineEvent = (
     | TaskEnded
     | ReportPiece
     | Blocked
+    | Checked
 )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import ip_address
 
 from starlette.applications import Starlette
@@ -47,6 +48,9 @@ class Api:
             Route("/api/v1/status", self._status),
             Route("/api/v1/deployments/{name}", self._deployment),
             Route("/api/v1/deployments/{name}/parameters", self._parameters),
+            Route("/api/v1/deployments/{name}/runs", self._runs),
+            Route("/api/v1/deployments/{name}/runs/{number:int}/steps", self._steps),
+            Route("/api/v1/runs", self._every_run),
         ]
 
     def _verbs(self) -> list[Route]:
@@ -61,6 +65,7 @@ class Api:
                 Route(f"{deployment}/{verb}", self._ask, methods=["POST"], name=verb)
                 for verb in ("retry", "abort", "suspend", "resume")
             ),
+            Route(f"{deployment}/test", self._test, methods=["POST"]),
         ]
 
     async def _metrics(self, request: Request) -> Response:
@@ -88,6 +93,22 @@ class Api:
     async def _parameters(self, request: Request) -> Response:
         return JSONResponse(encode(self.controller.parameters(self._found(request).name)))
 
+    async def _runs(self, request: Request) -> Response:
+        """Also of a deployment that is gone."""
+        name = request.path_params["name"]
+        if not (runs := self.controller.runs(name)):
+            known = [*{run.deployment for run in self.controller.every_run()}]
+            known += [d.name for d in self.controller.status().deployments]
+            exists(name, known, "deployment")
+        return JSONResponse(encode(runs))
+
+    async def _every_run(self, _: Request) -> Response:
+        return JSONResponse(encode(self.controller.every_run()))
+
+    async def _steps(self, request: Request) -> Response:
+        name, number = request.path_params["name"], request.path_params["number"]
+        return JSONResponse(encode(self.controller.steps(name, number)))
+
     async def _watch(self, _: Request) -> Response:
         return json_lines(statuses(self.controller), self.stop)
 
@@ -101,6 +122,7 @@ class Api:
             instance,
             follow=query.get("follow") == "1",
             history=query.get("history") == "1",
+            since=_time(query.get("since", "")),
         )
         return json_lines(texts(outputs), self.stop)
 
@@ -125,6 +147,11 @@ class Api:
                 message = people.resume(name)
         return JSONResponse({"message": message})
 
+    async def _test(self, request: Request) -> Response:
+        name, words = self._found(request).name, await _words(request)
+        number = self.controller.people.test(name, keep=words.get("keep") == "1")
+        return JSONResponse({"message": f"{name}: run {number}", "run": number})
+
     async def _approve(self, request: Request) -> Response:
         words = await _words(request)
         return JSONResponse({"message": self.controller.people.approve(words.get("digest", ""))})
@@ -143,6 +170,16 @@ def _instance(name: str, deployment: DeploymentStatus) -> str:
         return f"{name}.1"
     exists(name, known, "instance")
     return name
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        time = None
+    if text and (time is None or time.tzinfo is None):
+        raise Refused(f"{text!r} is no time with a zone, such as 2026-12-01T08:00+01:00")
+    return time
 
 
 async def _words(request: Request) -> dict[str, str]:

@@ -1,9 +1,17 @@
 """What the web needs from the running loop."""
 
 from collections.abc import AsyncGenerator, Callable
+from datetime import datetime
 from typing import Protocol
 
-from headwater.planning.status import ControllerStatus, Login, ParameterView, ReportView
+from headwater.planning.status import (
+    ControllerStatus,
+    Login,
+    ParameterView,
+    ReportView,
+    RunView,
+    StepView,
+)
 from headwater.topology.reports import ReportPlace
 
 Render = Callable[[str], tuple[bytes, str]]
@@ -15,6 +23,9 @@ class People(Protocol):
 
     def retry(self, name: str) -> str:
         """Try again what failed."""
+
+    def test(self, name: str, *, keep: bool) -> int:
+        """The number of the run to wait for: the one under way, or a new one."""
 
     def abort(self, name: str, reason: str) -> str:
         """Stop the deployment's run."""
@@ -45,8 +56,23 @@ class Controller(Protocol):
     def parameters(self, name: str) -> tuple[ParameterView, ...]:
         """The runtime parameters of a deployment that exists; secrets without their values."""
 
+    def runs(self, name: str) -> tuple[RunView, ...]:
+        """Those of a deployment, oldest first; also when it is gone, and none if it never was."""
+
+    def every_run(self) -> tuple[RunView, ...]:
+        """Those of all deployments, by name."""
+
+    def steps(self, name: str, number: int) -> tuple[StepView, ...]:
+        """What became of each step of that run, where that is still known."""
+
     def outputs(
-        self, deployment: str, instance: str = "", *, follow: bool = False, history: bool = False
+        self,
+        deployment: str,
+        instance: str = "",
+        *,
+        follow: bool = False,
+        history: bool = False,
+        since: datetime | None = None,
     ) -> AsyncGenerator[tuple[str, bytes], None]:
         """Pieces of output and the instance (`wn.3`) that printed them; empty means every one."""
 

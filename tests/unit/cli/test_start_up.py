@@ -36,8 +36,8 @@ def test_the_help_names_every_verb():
     listed = " ".join(line.split()[0] for line in commands.splitlines())
 
     assert listed == (
-        "run plan validate status wait params logs reports ssh retry abort approve suspend resume "
-        "schema local demo"
+        "run plan validate status wait params logs reports ssh runs test retry abort approve "
+        "suspend resume schema local demo"
     )
 
 

@@ -68,3 +68,10 @@ def test_a_near_miss_is_suggested():
     _, said = Watch("helo", "").look(at(A, ready(A)), END)
 
     assert said == "no such deployment at revision aaaaaaa; did you mean 'hello'?"
+
+
+def test_what_has_expired_is_not_ready_once_it_is_gone():
+    expired = replace(deployment(phase=Phase.DONE, conditions=()), verdict="expired")
+    going = replace(expired, phase=Phase.FINALIZING)
+
+    assert verdicts(Watch("hello", ""), at(A, going), at(A, expired)) == [None, False]

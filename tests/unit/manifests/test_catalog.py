@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from headwater.manifests.catalog import compile_catalog
 from headwater.manifests.parse import Parser
-from headwater.manifests.resolved import Literal, RecipeKind, Reference, ResolvedImage, Size
+from headwater.manifests.resolved import (
+    Keep,
+    Literal,
+    RecipeKind,
+    Reference,
+    ResolvedImage,
+    Size,
+)
 from headwater.manifests.snapshot import Snapshot
 from unit.manifests.texts import GOOD, HEADER, SHOP, WEB, catalog, file, snapshot, told, unhurried
 
@@ -328,3 +335,34 @@ def test_the_nodes_of_a_deployment_have_a_limit_together():
             " (make it several deployments)"
         )
     ]
+
+
+class TestHowADeploymentEnds:
+    def test_a_test_says_what_is_kept_and_for_how_long(self):
+        spec = 'lifecycle = "test"\nttl = "8h"\nkeep = { policy = "on-error", for = "2h" }\ncloud ='
+        shop = catalog(shop=SHOP.replace("cloud =", spec)).deployments["shop"]
+
+        assert (shop.lifecycle, shop.ttl) == ("test", 8 * 3600)
+        assert shop.keep == Keep("on-error", 2 * 3600)
+
+    @pytest.mark.parametrize(
+        ("written", "said"),
+        [
+            (
+                'keep = { policy = "always" }',
+                "6:1: 'keep' is for what ends, and this deployment is a service",
+            ),
+            (
+                'lifecycle = "test"\nkeep = { for = "2h" }',
+                "7:10: 'for' says how long machines are kept, and 'policy' is \"never\"",
+            ),
+            (
+                'lifecycle = "test"\nupdate = { onFailure = "rollback" }',
+                "7:12: a test has no revision to go back to",
+            ),
+        ],
+    )
+    def test_what_contradicts_itself_is_refused(self, written, said):
+        found = catalog(shop=SHOP.replace("cloud =", f"{written}\ncloud ="))
+
+        assert [line.startswith(f"shop/shop.toml:{said}") for line in told(found)] == [True]

@@ -6,7 +6,7 @@ from headwater.manifests.parse import parse_file
 from headwater.manifests.resources import KINDS
 from headwater.manifests.schema_of import keys_at, schema_of
 from headwater.manifests.unsupported import UNSUPPORTED
-from unit.manifests.texts import HEADER, SHOP, WEB, file
+from unit.manifests.texts import HEADER, SHOP, file
 
 IMAGE = HEADER.format("Image", "debian-12")
 SET = HEADER.format("DeploymentSet", "fleet") + 'template = "site.toml"\n'
@@ -21,10 +21,6 @@ def diagnostics(text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "written"),
     [
-        (SHOP.replace("cloud =", 'lifecycle = "test"\ncloud ='), '6:1: lifecycle = "test"'),
-        (SHOP.replace("cloud =", 'ttl = "8h"\ncloud ='), '6:1: ttl = "8h"'),
-        (SHOP + "[spec.keep]\n", "13:7: keep"),
-        (WEB + "[spec.health]\ntcp = { port = 22 }\n", "13:7: health"),
         (SET + 'pullRequests = { label = "preview" }\n', "7:1: pullRequests"),
         (IMAGE + 'build = { from = "debian-12" }\n', "6:1: build"),
         (CLOUD + 'quota = { memory = "1GiB" }\n', '7:11: memory = "1GiB"'),

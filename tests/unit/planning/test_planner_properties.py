@@ -33,7 +33,7 @@ def _is_healthy(machine: Machine, situation: Situation) -> bool:
         and machine.state is MachineState.RUNNING
         and machine.tags.machine_digest == spec.machine_digest
         and machine.id.cloud == spec.machine.cloud
-        and record.state is WorkState.SUCCEEDED
+        and record.is_in_order
         and not staleness(record, spec, situation)
     )
 
@@ -45,7 +45,7 @@ def _serving(situation: Situation, key: InstanceKey) -> set[MachineId]:
         if machine.key == key
         and machine.state in ALIVE
         and machine.id in situation.records
-        and situation.records[machine.id].state is WorkState.SUCCEEDED
+        and situation.records[machine.id].is_in_order
     }
 
 
@@ -195,9 +195,7 @@ def test_a_node_is_updated_only_when_the_ones_ordered_before_it_are(situation):
     every = seats(situation)
     nodes = situation.desired.nodes
     order = [name for name in situation.desired.update.order if name in nodes]
-    unfinished = [
-        n for n, name in enumerate(order) if not all(every[k].succeeded for k in nodes[name])
-    ]
+    unfinished = [n for n, name in enumerate(order) if not all(every[k].ready for k in nodes[name])]
     later = (set(nodes) - set(order[: unfinished[0] + 1])) if unfinished else set()
     replaced = {a.key.node for a in decided.actions if isinstance(a, Create) and a.replaces}
     taken = {

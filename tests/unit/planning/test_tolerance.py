@@ -6,15 +6,18 @@ from typing import Any
 import pytest
 
 from fakes.builders import deployment, desired, failed, key, machine, node, record, run, situation
-from headwater.manifests.resolved import Update
+from headwater.manifests.resolved import RecipeKind, Update
+from headwater.planning.decision import next_step
 from headwater.planning.failure import failure, tolerated
 from headwater.planning.planner import plan
-from headwater.planning.records import WorkState
+from headwater.planning.records import TaskMemory, WorkState
 from headwater.planning.situation import Situation
 from headwater.planning.status import Condition, Phase
 from headwater.planning.verdict import assess
 from headwater.reporting.answers import describe
+from headwater.topology.context import Step
 from headwater.topology.desired import expand
+from headwater.topology.hooks import Hooks
 
 SYSTEM = replace(desired(node("ce"), node("wn", 3)), tolerate={"wn": 1})
 CE, WN1, WN2, WN3 = SYSTEM.instances.values()
@@ -117,6 +120,22 @@ def test_a_replacement_that_was_refused_leaves_the_old_machine_alone():
 
     assert plan(there).actions == ()
     assert assess(there, plan(there)).is_ready
+
+
+def test_reports_of_the_others_do_not_wait_for_what_the_run_does_without():
+    hooks = Hooks(
+        user="root",
+        steps={RecipeKind.REPORT: (Step("report", "wn", "#!/bin/sh\n"),)},
+        is_test=False,
+        report_timeout=300.0,
+        execute_timeout=1800.0,
+    )
+    without = now(WELL, run=replace(run(), refused={"wn.3": "no such image"}))
+    there = replace(without, tasks=TaskMemory(hooks={"wn": hooks}))
+
+    asked = [task.machine.key.instance for task in next_step(there).tasks]
+
+    assert asked == ["wn.1", "wn.2"]
 
 
 def test_only_a_tolerance_changes_the_digest_of_what_is_wanted():

@@ -130,7 +130,7 @@ class TestTolerance:
 def test_readers_of_a_list_wait_for_those_that_live_and_run_again_when_one_comes_back():
     wishes = {"cluster": [cluster()]}
     site = Site(wishes)
-    heard: list[str | None] = []
+    heard: list[object] = []
 
     async def scene() -> None:
         async with site.running() as house:

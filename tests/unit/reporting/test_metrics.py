@@ -4,10 +4,11 @@ import subprocess
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fakes.controller import deployment, everything
+from fakes.controller import READY, deployment, everything
 from headwater.planning.events import (
     ActionEnded,
     CloudListed,
+    HealthChanged,
     PassEnded,
     RevisionRead,
     RunEnded,
@@ -16,6 +17,7 @@ from headwater.planning.events import (
     StepEnded,
     TaskFinished,
 )
+from headwater.planning.status import Condition
 from headwater.reporting.metrics import Metrics
 
 EVENTS = (
@@ -78,6 +80,18 @@ def test_gauges_are_the_present_snapshot(world: World):
     assert world.value("unknown_machines", cloud="local") == 1
     assert world.value("deployment_ready", name="gpod") == 1
     assert world.value("queue_depth") == 4
+
+
+def test_health_has_a_series_where_something_is_checked(world: World):
+    ill = Condition("Healthy", status=False, reason="Unhealthy", message="wn.1: no answer")
+    world.status = everything(deployment("hello"), deployment("gpod", conditions=(*READY, ill)))
+    world.metrics(HealthChanged("gpod", "wn.1", "unhealthy", "no answer"))
+
+    assert world.value("deployment_healthy", name="gpod") == 0
+    assert [dict(labels) for name, labels in world.samples() if "healthy" in name] == [
+        {"name": "gpod"}
+    ]
+    assert world.value("health_changes_total", state="unhealthy") == 1
 
 
 def test_series_vanish_with_their_object(world: World):

@@ -4,7 +4,13 @@ import io
 from rich.console import Console
 
 from fakes.controller import BUSY, START, deployment, everything, instance, stalled
-from headwater.planning.events import ActionEnded, CloudListed, RunEnded, StatusChanged
+from headwater.planning.events import (
+    ActionEnded,
+    CloudListed,
+    HealthChanged,
+    RunEnded,
+    StatusChanged,
+)
 from headwater.planning.status import ControllerStatus, Phase
 from headwater.reporting.progress import Progress
 
@@ -27,6 +33,8 @@ async def test_in_a_pipe_each_event_that_matters_is_a_plain_line():
             CREATED,
             CloudListed("local", 1, 0, complete=True, seconds=0.1),
             RunEnded("hello", "a" * 40, "success", 5.2),
+            HealthChanged("hello", "wn.1", "failing", "no answer"),
+            HealthChanged("hello", "wn.1", "healthy"),
         ):
             progress(event)
 
@@ -34,6 +42,8 @@ async def test_in_a_pipe_each_event_that_matters_is_a_plain_line():
         "hello: Executing (2 ready)",
         "hello/wn.1 created in 0.3 s (missing)",
         "hello is ready at aaaaaaa after 5.2 s",
+        "hello/wn.1 is failing: no answer",
+        "hello/wn.1 is healthy",
     ]
 
 

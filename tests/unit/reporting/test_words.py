@@ -10,7 +10,7 @@ from headwater.planning.status import DeploymentStatus, Phase
 from headwater.reporting import tables
 from headwater.reporting.answers import LIMIT, describe
 from headwater.reporting.sentences import sentence
-from headwater.reporting.words import counts, duration, shortened
+from headwater.reporting.words import counts, duration, shortened, verdict
 
 FAILED = deployment(
     phase=Phase.ABORTED,
@@ -128,3 +128,14 @@ def test_the_overview_has_one_row_per_deployment():
     rows = tables.deployments(everything(deployment("a"), FAILED), START).rows
 
     assert [row[:3] for row in rows] == [("a", "Ready", "2/2"), ("hello", "Failed", "1/2")]
+
+
+def test_what_is_over_is_told_by_its_verdict():
+    over = deployment(phase=Phase.DONE, instances=())
+    passed = replace(over, verdict="passed", desired=3)
+    failed = replace(passed, verdict="failed", reason="wn.1: boom", conditions=stalled("x"))
+    going = replace(failed, phase=Phase.FINALIZING, conditions=BUSY)
+
+    assert describe(passed) == "Passed: 3 instances in 5.0 s"
+    assert describe(failed) == "Failed: 3 instances in 5.0 s; wn.1: boom"
+    assert (verdict(going), describe(going)) == ("Finalizing", describe(failed))

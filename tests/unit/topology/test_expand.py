@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from fakes.builders import deployment, desired, key, node
+from fakes.builders import PAGE, deployment, desired, key, node
 from headwater.manifests.resolved import (
+    CommandCheck,
+    Health,
     Literal,
     Recipe,
     RecipeKind,
@@ -14,6 +16,7 @@ from headwater.manifests.resolved import (
     ResolvedNode,
     Secret,
     Size,
+    TcpCheck,
     Update,
 )
 from headwater.topology.desired import expand
@@ -32,6 +35,33 @@ def test_indexes_are_one_to_replicas():
 
 def test_a_skipped_index_is_left_out_and_the_others_keep_theirs():
     assert desired(node("web", 3, skip=[2])).nodes == {"web": (key("web.1"), key("web.3"))}
+
+
+@pytest.mark.parametrize("health", [None, Health(TcpCheck(22), 30.0, 3), replace(PAGE, failures=4)])
+def test_another_check_begins_a_run_and_changes_neither_machine_nor_work(health):
+    checked = replace(BASE, health=PAGE)
+    other = replace(BASE, health=health)
+
+    assert desired(other).digest != desired(checked).digest
+    assert digests(other) == digests(checked)
+
+
+def test_a_check_moved_to_another_file_is_the_same_check():
+    def asking(path: str) -> str:
+        recipe = Recipe("web", "#!/bin/sh\n", path)
+        health = Health(CommandCheck(recipe), 30.0, 3)
+        return desired(replace(BASE, health=health)).digest
+
+    assert asking("a.sh") == asking("b.sh")
+
+
+def test_a_check_waits_no_longer_for_an_answer_than_until_the_next_question():
+    def timeout(interval: float) -> float:
+        [spec] = desired(node(health=replace(PAGE, interval=interval))).instances.values()
+        assert spec.check is not None
+        return spec.check.timeout
+
+    assert (timeout(2.0), timeout(30.0)) == (2.0, 10.0)
 
 
 def test_instances_come_in_the_order_of_nodes_and_indexes():
