@@ -40,7 +40,7 @@ def test_what_is_not_asked_for_is_no_problem(open: tuple[str, ...]) -> None:
 
 
 def test_every_cloud_of_a_node_is_asked() -> None:
-    spread = node("web", clouds=((CLOUD, 1), ("far", 1)))
+    spread = node("web", 2, clouds=((CLOUD, 1), ("far", 1)))
 
     def able(cloud: str) -> Capabilities:
         raise Stalled(f"no driver for {cloud}")
