@@ -14,6 +14,7 @@ COMMANDS = (
     ("sites.py",),
     ("memory.py",),
     ("memory.py", "--level", "sandbox"),
+    ("ec2.py",),
 )
 
 
