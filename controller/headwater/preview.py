@@ -10,16 +10,20 @@ from headwater.app import installation, now, reader, sources
 from headwater.cloud.gateway import Gateway
 from headwater.errors import Refused
 from headwater.manifests.resolved import Catalog
+from headwater.manifests.snapshot import Snapshot
 from headwater.planning.decision import decide
 from headwater.planning.failure import tolerated
 from headwater.planning.planner import Plan
-from headwater.planning.problems import problems
-from headwater.planning.quota import room
 from headwater.planning.records import Run, next_run
 from headwater.planning.situation import Fleet, Situation
 from headwater.reconcile.exchange import Exchange
+from headwater.reconcile.gathering import gathered, taken_away
 from headwater.reconcile.ledger import Ledger
+from headwater.reconcile.loop import ACCEPTED
 from headwater.reconcile.observer import Observer
+from headwater.reconcile.ports import Clock
+from headwater.reconcile.safety import Safety
+from headwater.reporting.version import own_version
 from headwater.secrets.sources import Sources
 from headwater.settings import Settings
 from headwater.source.address import SshLogin
@@ -45,19 +49,21 @@ async def preview(settings: Settings, revision: str | None, name: str | None) ->
     Reads the repository, the clouds and the state directory; changes none of them. Raises
     Refused for an unknown revision or deployment.
     """
-    catalog = await asyncio.to_thread(_catalog, settings, revision)
+    ledger = Ledger(_Documents(settings.state.absolute()))
+    snapshot = await asyncio.to_thread(_snapshot, settings, revision, ledger.note(ACCEPTED))
+    catalog = await asyncio.to_thread(reader(), snapshot)
     async with AsyncExitStack() as stack:
         gateway = Gateway(installation(settings), settings.state.absolute())
         stack.push_async_callback(gateway.close)
         await gateway.configure(catalog.clouds)
-        ledger = Ledger(_Documents(settings.state.absolute()))
         observer = Observer(gateway, lambda _event: None)
         await observer.refresh(catalog.clouds)
         places = observer.places(ledger.known())
         desired = {n: expand(resolved, places) for n, resolved in catalog.deployments.items()}
         names = _names(catalog, desired, observer, name)
-        world = _World(gateway, ledger, observer, Exchange(ledger, now), catalog, sources(settings))
-        situations = [world.situation(n, desired.get(n)) for n in names]
+        world = _World(gateway, ledger, observer, Exchange(ledger, now), now)
+        view = _View(world, catalog, desired, sources(settings), frozenset(snapshot.approvals))
+        situations = [view.situation(n, desired.get(n)) for n in names]
     errors = tuple(str(d) for d in catalog.diagnostics)
     return Preview(tuple(_plan(situation) for situation in situations), errors)
 
@@ -71,11 +77,12 @@ def _plan(situation: Situation) -> Plan:
     return replace(plan, held=(*plan.held, *first))
 
 
-def _catalog(settings: Settings, revision: str | None) -> Catalog:
+def _snapshot(settings: Settings, revision: str | None, accepted: object) -> Snapshot:
     if revision is None:
-        return reader()(snapshot_of_worktree(Path(settings.repository), settings.path))
+        return snapshot_of_worktree(Path(settings.repository), settings.path)
     login = SshLogin(settings.ssh_key, settings.known_hosts)
-    return reader()(snapshot_of(settings.repository, revision, settings.path, login))
+    since = str(accepted) if accepted else None
+    return snapshot_of(settings.repository, revision, settings.path, login, accepted=since)
 
 
 def _names(
@@ -93,50 +100,59 @@ def _names(
 
 @dataclass(frozen=True, slots=True)
 class _World:
-    gateway: Gateway
+    clouds: Gateway
     ledger: Ledger
     observer: Observer
     exchange: Exchange
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    world: _World
     catalog: Catalog
+    desired: Mapping[str, Desired]
     secrets: Sources
+    approvals: frozenset[str]
+    """Of the revision's own message."""
 
     def situation(self, name: str, desired: Desired | None) -> Situation:
-        machines = self.observer.machines(name)
+        """As a pass at this revision would find it."""
+        ledger, exchange = self.world.ledger, self.world.exchange
         if desired is not None:
-            self.exchange.want(desired)
+            exchange.want(desired)
+        machines = self.world.observer.machines(name)
         for machine in sorted(machines, key=lambda machine: machine.tags.incarnation):
-            self.exchange.place(machine)
-            self.exchange.lead(machine.key, machine.id)
-        clouds = desired.clouds if desired else {machine.id.cloud for machine in machines}
-        records = {machine.id: self.ledger.records.get(machine.id) for machine in machines}
-        situation = Situation(
-            deployment=name,
-            desired=desired,
-            machines=machines,
-            run=_next_run(self.ledger.runs.get(name), desired, self.catalog.revision),
-            now=now(),
-            incomplete=self.observer.incomplete(clouds),
-            records={machine: record for machine, record in records.items() if record},
-            inputs=self.exchange.inputs(name),
-            incarnations=self.ledger.incarnations(name),
-            problems=problems(desired, self.gateway.capabilities) if desired else (),
-            unavailable=self._unavailable(desired) if desired else (),
-            fleet=self._fleet(name, desired),
-            room=room(self.catalog, self.observer.count),
+            exchange.place(machine)
+            exchange.lead(machine.key, machine.id)
+        run = _next_run(ledger.runs.get(name), desired, self.catalog.revision)
+        situation = gathered(self.world, self.catalog, name, desired, run)
+        if exchange.lose(name, tolerated(situation)):
+            situation = replace(situation, inputs=exchange.inputs(name))
+        unavailable = self._unavailable(desired) if desired else ()
+        return self._weighed(replace(situation, unavailable=unavailable))
+
+    def _weighed(self, situation: Situation) -> Situation:
+        """With what people have said, and what this revision alone takes away."""
+        safety = Safety(self.world.ledger, self.world.clock, own_version())
+        situation = safety.weigh(situation, self._fleet(situation))
+        lost = taken_away(self.world.observer, self.desired.values())
+        return replace(
+            situation,
+            fleet=replace(situation.fleet, lost=lost),
+            approvals=situation.approvals | self.approvals,
         )
-        if self.exchange.lose(name, tolerated(situation)):
-            situation = replace(situation, inputs=self.exchange.inputs(name))
-        return situation
 
     def _unavailable(self, desired: Desired) -> tuple[str, ...]:
         """What can be said of its secrets without reading them."""
         checked = (self.secrets.check(name, file) for name, file in desired.secrets.items())
         return tuple(filter(None, checked))
 
-    def _fleet(self, name: str, desired: Desired | None) -> Fleet:
+    def _fleet(self, situation: Situation) -> Fleet:
+        observer = self.world.observer
         defined = {*self.catalog.deployments, *self.catalog.failed}
-        gone = frozenset(self.observer.deployments() - defined) if desired is None else {name}
-        return Fleet(self.observer.total, len(defined), frozenset(gone))
+        gone = observer.deployments() - defined if situation.desired is None else frozenset[str]()
+        return Fleet(observer.total, len(defined), gone or frozenset({situation.deployment}))
 
 
 def _next_run(run: Run | None, desired: Desired | None, revision: str) -> Run:

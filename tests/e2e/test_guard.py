@@ -28,6 +28,13 @@ def test_a_repository_that_lost_every_manifest_loses_no_machine_without_an_appro
 
     assert program.machines() == before
     assert digest in program.verb("plan", "--repo", ".").out
+    approving = f"Good bye\n\nHeadwater-Approve: {digest}"
+    program.repository.git("checkout", "-qb", "proposal")
+    program.repository.git("commit", "--quiet", "--allow-empty", "--message", approving)
+    proposed = program.verb("plan", "--repo", ".", "--revision", "proposal").out
+    assert "waits for" not in proposed
+    assert proposed.count("no longer in the repository") == 2
+    program.repository.git("checkout", "-q", "main")
     program.kill()
     program.start()
     assert program.until(blocked, "it is held back by the next controller, too") == digest
@@ -52,6 +59,7 @@ def test_a_suspended_deployment_is_left_alone_until_it_is_resumed(program: Progr
 
     assert (home / "runs").read_text() == "run\n"
     assert "an audit" in program.said("status", "box")
+    assert "suspended: an audit" in program.said("plan", "box", "--repo", ".")
 
     program.said("resume", "box")
     program.until_ready("box")

@@ -1,34 +1,21 @@
 """Hooks on real machines: who is told, when, and of what."""
 
-from pathlib import Path
-
-import pytest
+from typing import Any
 
 from e2e.program import Program
-from e2e.systems import RUNS, document, nothing, resource, site, system
+from e2e.systems import Table, document, nothing, resource, site, system
 from local_cloud import wait_until
 
-NOTES = (
+TELLS = (
     '#!/bin/sh -e\necho "{0} $HEADWATER_SCALING_ACTION $HEADWATER_SCALING_NODE'
-    ' $HEADWATER_SCALING_INSTANCES" >>"$HOME/told"\n'
-    'echo "$HEADWATER_INSTANCE {0}" >>"{1}"\n'
+    ' $HEADWATER_SCALING_INSTANCES"\n'
 )
+KINDS = ("onInstanceAdd", "onInstanceRemove", "preScale", "postScale")
+HOOKED = {"deploy": "deploy.sh"} | {kind: TELLS.format(kind) for kind in KINDS}
 
 
-@pytest.fixture
-def diary(tmp_path: Path) -> Path:
-    """What all machines note down, also those that are gone."""
-    file = tmp_path / "diary"
-    file.touch(0o666)
-    file.chmod(0o666)
-    return file
-
-
-def hooked(diary: Path, deploy: str = RUNS, **spec: object) -> dict[str, str]:
-    kinds = ("onInstanceAdd", "onInstanceRemove", "preScale", "postScale")
-    recipes = {"deploy": "deploy.sh"} | {kind: NOTES.format(kind, diary) for kind in kinds}
-    component = {"recipes": recipes, **spec.pop("component", {})}  # type: ignore[dict-item]
-    return system(deploy, component=component, **spec)  # type: ignore[arg-type]
+def hooked(component: Table | None = None, **spec: Any) -> dict[str, str]:
+    return system(component={"recipes": HOOKED, **(component or {})}, **spec)
 
 
 def begin(program: Program, files: dict[str, str]) -> None:
@@ -37,53 +24,61 @@ def begin(program: Program, files: dict[str, str]) -> None:
 
 
 def told(program: Program, instance: str) -> list[str]:
-    file = program.home("box", instance) / "told"
-    return file.read_text().splitlines() if file.exists() else []
+    """What the hooks of the instance's machines printed, oldest first, also of those that went."""
+    files = (program.state / "logs" / "box" / instance).glob("*.log")
+    return [
+        line
+        for file in sorted(files, key=lambda file: file.stat().st_mtime_ns)
+        for line in file.read_text().splitlines()
+    ]
 
 
-def test_survivors_are_told_of_who_comes_and_goes(program: Program, diary: Path):
-    begin(program, hooked(diary, replicas=2))
+def until_told(program: Program, instance: str, *lines: str) -> None:
+    wait_until(lambda: len(told(program, instance)) >= len(lines), f"{instance} is told {lines}")
+    assert told(program, instance) == list(lines)
+
+
+def test_survivors_are_told_of_who_comes_and_goes(program: Program):
+    begin(program, hooked(replicas=2))
     program.until_ready("box")
     assert told(program, "one.1") == []
 
-    program.repository.commit(hooked(diary, replicas=3))
+    program.repository.commit(hooked(replicas=3))
     program.until_ready("box")
+    came = "onInstanceAdd add one one.3"
     for instance in ("one.1", "one.2"):
-        wait_until(lambda i=instance: told(program, i), f"{instance} is told")  # type: ignore[misc]
-        assert told(program, instance) == ["onInstanceAdd add one one.3"]
+        until_told(program, instance, came)
 
-    program.repository.commit(hooked(diary, replicas=2))
+    program.repository.commit(hooked(replicas=2))
     program.until_ready("box")
     for instance in ("one.1", "one.2"):
-        wait_until(lambda i=instance: len(told(program, i)) == 2, f"{instance} is told")  # type: ignore[misc]
-        assert told(program, instance)[1:] == ["onInstanceRemove remove one one.3"]
-    assert "one.3 preScale" in diary.read_text().splitlines()
+        until_told(program, instance, came, "onInstanceRemove remove one one.3")
+    assert told(program, "one.3") == ["preScale remove one one.3"]
 
 
 def test_a_replaced_machine_is_drained_before_it_goes_and_its_successor_takes_up(
-    program: Program, diary: Path
+    program: Program,
 ):
-    begin(program, hooked(diary))
+    begin(program, hooked())
     [old] = [i.machine for i in program.until_ready("box").instances]
 
-    program.repository.commit(hooked(diary, component={"size": {"cpus": 2}}))
+    program.repository.commit(hooked({"size": {"cpus": 2}}))
     program.until_ready("box")
-    wait_until(lambda: told(program, "one.1"), "the new machine is told")
 
+    until_told(program, "one.1", "preScale replace one one.1", "postScale replace one one.1")
     [new] = program.machines()
     assert new != old
-    assert diary.read_text().splitlines() == ["one.1 preScale", "one.1 postScale"]
-    assert told(program, "one.1") == ["postScale replace one one.1"]
 
 
-def test_a_removed_deployment_is_drained(program: Program, diary: Path):
-    begin(program, hooked(diary, replicas=2) | nothing())
+def test_a_removed_deployment_is_drained(program: Program):
+    begin(program, hooked(replicas=2) | nothing())
     program.until_ready("box")
 
     program.repository.commit({"box/system.toml": None, "box/deploy.sh": None})
     program.until_gone("box")
 
-    assert sorted(diary.read_text().splitlines()) == ["one.1 preScale", "one.2 preScale"]
+    for instance in ("one.1", "one.2"):
+        assert told(program, instance) == [f"preScale remove one {instance}"]
 
 
 def test_a_failing_hook_fails_nothing_and_is_told(program: Program):
@@ -105,24 +100,18 @@ def test_a_failing_hook_fails_nothing_and_is_told(program: Program):
     assert words in [o.message for o in program.deployment("box").outcomes]
 
 
-def test_hooks_reach_across_clouds(program: Program, diary: Path):
+def test_hooks_reach_across_clouds(program: Program):
     second = resource("Cloud", "there", {"driver": "local", "options": {"level": program.level}})
     image = {"platform": "debian", "ids": {"local": "host", "there": "host"}}
     files = {
         "clouds/there.toml": document(second),
         "images/host.toml": document(resource("Image", "host", image)),
     }
-    node = {"spread": {"local": 1, "there": 1}}
-    begin(program, hooked(diary, replicas=2, node=node) | files)
-    program.repository.commit(files)
+    begin(program, hooked(replicas=2, node={"spread": {"local": 1, "there": 1}}) | files)
     program.until_ready("box")
 
-    more = {"spread": {"local": 1, "there": 2}}
-    program.repository.commit(hooked(diary, replicas=3, node=more))
+    program.repository.commit(hooked(replicas=3, node={"spread": {"local": 1, "there": 2}}))
     program.until_ready("box")
-    wait_until(
-        lambda: (
-            sorted(diary.read_text().splitlines()) == ["one.1 onInstanceAdd", "one.2 onInstanceAdd"]
-        ),
-        "the machines at both clouds are told",
-    )
+
+    for instance in ("one.1", "one.2"):
+        until_told(program, instance, "onInstanceAdd add one one.3")

@@ -184,6 +184,14 @@ def test_no_canary_is_shown_or_kept_anywhere(program: Program):
     assert hits(kept_in_files(program)) == []
 
 
+def put(file: Path, text: str) -> None:
+    """Whole at once: half a secret is another secret."""
+    draft = file.with_suffix(".draft")
+    draft.write_text(text)
+    draft.chmod(0o600)
+    draft.replace(file)
+
+
 def test_a_secret_that_comes_late_and_is_renewed_reaches_its_reader(program: Program):
     """Without a commit: the controller looks at its directory with every listing."""
     secret = program.state / "secrets" / "late"
@@ -208,10 +216,12 @@ def test_a_secret_that_comes_late_and_is_renewed_reaches_its_reader(program: Pro
     planned = program.verb("plan", "--repo", ".")
     assert not program.machines()
 
-    secret.touch(mode=0o600)
-    secret.write_text("first secret\n")
-    read = program.layout.home(program.until_ready("box").instances[0].machine) / "read"
-    secret.write_text("second secret\n")
+    put(secret, "first secret\n")
+    ready = program.until(
+        lambda status: next((d for d in status.deployments if d.is_ready), None), "box is ready"
+    )
+    read = program.layout.home(ready.instances[0].machine) / "read"
+    put(secret, "second secret\n")
     both = "first secret\nsecond secret\n"
     wait_until(lambda: read.read_text() == both, "it is read again")
 

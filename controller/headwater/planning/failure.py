@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from headwater.planning import health
+from headwater.planning.patience import overdue
 from headwater.planning.records import Record, WorkState
 from headwater.planning.seats import Seat, seats
 from headwater.planning.situation import Situation
@@ -56,8 +57,10 @@ def failures(situation: Situation) -> dict[InstanceKey, str]:
 
 def _failed(seat: Seat, situation: Situation) -> str:
     record, limit = seat.record, deadline(seat, situation)
-    if seat.current is None:
-        return situation.run.refused.get(seat.spec.key.instance, "")
+    if seat.current is None and (why := situation.run.refused.get(seat.spec.key.instance, "")):
+        return why
+    if late := overdue(seat, situation):
+        return late
     if limit is not None and situation.now >= limit and situation.desired is not None:
         seconds = int(situation.desired.provision_timeout)
         return f"no contact within {seconds} s: {_silence(seat)}"

@@ -6,39 +6,36 @@ from datetime import datetime
 from headwater.planning.records import WorkState, later
 from headwater.planning.seats import Seat, seats
 from headwater.planning.situation import Situation
+from headwater.planning.waits import waits
 from headwater.topology.keys import InstanceKey
 
 WORD_GRACE = 60.0
 """Seconds for the word of an agent, which stops its recipes itself when their time is up."""
 
 
-def overdue(situation: Situation) -> str:
-    """Who kept the run waiting too long, in words; empty while nobody has."""
-    for key, seat in _waited_for(situation):
-        if (due := _due(key, seat, situation)) is not None and situation.now >= due:
-            return f"{key.instance}: {_words(seat, situation)}"
-    return ""
+def overdue(seat: Seat, situation: Situation) -> str:
+    """Why it has kept the run waiting too long, in words; empty while it has not."""
+    due = _due(seat, situation)
+    late = due is not None and situation.now >= due
+    return _words(seat, situation) if late else ""
 
 
 def limits(situation: Situation) -> Iterator[datetime]:
     """When that may come true although nothing happens."""
-    for key, seat in _waited_for(situation):
-        if (due := _due(key, seat, situation)) is not None:
+    for seat in seats(situation).values():
+        due = _due(seat, situation)
+        if due is not None and due > situation.now:
             yield due
 
 
-def _waited_for(situation: Situation) -> Iterator[tuple[InstanceKey, Seat]]:
-    if not situation.suspended:
-        yield from seats(situation).items()
-
-
-def _due(key: InstanceKey, seat: Seat, situation: Situation) -> datetime | None:
+def _due(seat: Seat, situation: Situation) -> datetime | None:
     desired, record, started = situation.desired, seat.record, situation.run.started
-    if desired is None:
+    if desired is None or situation.suspended:
         return None
     if record is not None and record.state is WorkState.RUNNING and record.begun is not None:
         return later(max(record.begun, started), desired.execute_timeout + WORD_GRACE)
-    if desired.is_test and not seat.alive and _never_was(key, situation):
+    comes = seat.alive or waits(situation)
+    if desired.is_test and not comes and _never_was(seat.spec.key, situation):
         return later(started, desired.provision_timeout)
     return None
 

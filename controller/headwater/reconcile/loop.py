@@ -14,6 +14,7 @@ from headwater.planning.events import Event, RevisionRead, SourceFailed, StatusC
 from headwater.reconcile.agenda import Priority
 from headwater.reconcile.answering import Answering
 from headwater.reconcile.dispatch import Dispatch
+from headwater.reconcile.gathering import taken_away
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.ports import Clouds, Listener, Source
 from headwater.reconcile.reconciler import LIMBO_DELAY, Reconciler
@@ -138,11 +139,8 @@ class Loop:
         safety.approve(approvals)
         safety.came_back(wanted.names)
         self._weigh_removals()
-        lost = 0
-        for name in self.observer.deployments() & wanted.names:
-            if desired := wanted.desired(name):
-                there = {machine.key for machine in self.observer.machines(name)}
-                lost += len(there - desired.instances.keys())
+        kept = (wanted.desired(name) for name in wanted.names)
+        lost = taken_away(self.observer, filter(None, kept))
         safety.shrinks(wanted.catalog.revision, lost)
 
     def _weigh_removals(self) -> None:

@@ -15,7 +15,6 @@ from headwater.planning.history import removed
 from headwater.planning.judgement import judged
 from headwater.planning.lifecycle import aged, deadlines, is_over
 from headwater.planning.patience import limits as patience
-from headwater.planning.patience import overdue
 from headwater.planning.planner import DOUBT, Plan, in_doubt
 from headwater.planning.records import WorkState
 from headwater.planning.seats import seats
@@ -83,7 +82,7 @@ class Reconciler:
         run = self.survey.run(name, desired)
         situation = self._aged(self.survey.situation(name, desired, run))
         run = situation.run
-        if not (run.abort or is_over(run)) and (reason := failure(situation) or overdue(situation)):
+        if not (run.abort or is_over(run)) and (reason := failure(situation)):
             situation = self.abort(situation, reason)
         if self.lines.attend(situation) | self._lose(situation):
             situation = self.survey.situation(name, desired, situation.run)
@@ -148,6 +147,7 @@ class Reconciler:
         run = self.executor.ledger.runs.get(name, before.run)
         if outcomes or done.tasks or run != before.run:  # People and recipes may have steered.
             situation = self.survey.situation(name, before.desired, run)
+            situation = self.executor.tasks.notice(situation)
             rest = next_step(situation)
         if _is_gone(situation) and not errors:
             if not self.wanted.is_removed(name):  # A newer revision asks for it again.

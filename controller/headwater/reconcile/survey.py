@@ -1,26 +1,20 @@
 """What is known of one deployment at one moment, gathered for a decision."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
-from headwater.errors import HeadwaterError
 from headwater.planning.events import LeakFound, RunEnded
 from headwater.planning.history import broken_off
-from headwater.planning.problems import problems
-from headwater.planning.quota import room
 from headwater.planning.records import Run, next_run, with_safety_of
 from headwater.planning.situation import Fleet, Situation
 from headwater.reconcile.executor import Executor
+from headwater.reconcile.gathering import gathered
 from headwater.reconcile.history import History
 from headwater.reconcile.order import Order
-from headwater.reconcile.replacements import replacements
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
 from headwater.reconcile.supply import Supply
 from headwater.reconcile.wanted import Wanted
 from headwater.topology.desired import Desired
-from headwater.topology.keys import InstanceKey
 
 
 @dataclass(slots=True)
@@ -77,62 +71,19 @@ class Survey:
 
     def situation(self, name: str, desired: Desired | None, run: Run) -> Situation:
         executor = self.executor
-        observer, ledger = executor.observer, executor.ledger
-        machines = observer.machines(name)
         if desired is not None:
             executor.exchange.want(desired)
             executor.tasks.memory.want(desired)
         unavailable = self.supply.provide(desired) if desired else ()
-        situation = Situation(
-            deployment=name,
-            desired=desired,
-            machines=machines,
-            run=run,
-            now=executor.clock(),
-            incomplete=observer.incomplete(self._clouds(name, desired)),
-            limbo=observer.limbo(name),
-            records={
-                machine.id: ledger.records[machine.id]
-                for machine in machines
-                if machine.id in ledger.records
-            },
-            inputs=executor.exchange.inputs(name),
-            incarnations=ledger.incarnations(name),
-            ended=ledger.ended(name),
-            replacements=replacements(ledger, name),
-            doubts=self._doubts(name, desired),
-            problems=problems(desired, executor.clouds.capabilities) if desired else (),
+        situation = gathered(executor, self.wanted.catalog, name, desired, run)
+        situation = replace(
+            situation,
             unavailable=unavailable,
-            room=room(self.wanted.catalog, observer.count),
-            tasks=executor.tasks.of(name, machines),
+            tasks=executor.tasks.of(name, situation.machines),
             waits=self.order.waits(name, desired),
         )
-        fleet = Fleet(observer.total, len(self.wanted.names))
+        fleet = Fleet(executor.observer.total, len(self.wanted.names))
         return self.safety.weigh(situation, fleet)
-
-    def _clouds(self, name: str, desired: Desired | None) -> frozenset[str]:
-        """Where its machines are, or may be: a manifest that is gone still told where."""
-        if desired is not None:
-            return desired.clouds
-        system = self.executor.exchange.system(name)
-        told = system.desired.clouds if system else frozenset()
-        return told | {machine.id.cloud for machine in self.executor.observer.machines(name)}
-
-    def _doubts(self, name: str, desired: Desired | None) -> Mapping[InstanceKey, datetime]:
-        doubts = self.executor.ledger.doubts(name)
-        if desired is None or not doubts:
-            return {}
-        return {
-            key: since
-            for key, since in doubts.items()
-            if (spec := desired.instances.get(key)) and not self._is_idempotent(spec.machine.cloud)
-        }
-
-    def _is_idempotent(self, cloud: str) -> bool:
-        try:
-            return self.executor.clouds.capabilities(cloud).idempotent
-        except HeadwaterError:
-            return False
 
     def remember(self, situation: Situation, run: Run) -> Situation:
         """Keep the run, durably, and go on with it."""

@@ -140,9 +140,16 @@ def _branch_name(branch: str) -> str:
 
 
 def snapshot_of(
-    repository: str | Path, revision: str, path: str = "", login: SshLogin | None = None
+    repository: str | Path,
+    revision: str,
+    path: str = "",
+    login: SshLogin | None = None,
+    *,
+    accepted: str | None = None,
 ) -> Snapshot:
     """One revision of a repository, by branch, tag or commit id. Blocking.
+
+    With the approvals of the commits after `accepted`.
 
     A remote repository is fetched whole into a directory that is gone afterwards. Raises Refused
     for an unknown revision, and as `GitSource.fetch` for the rest.
@@ -153,7 +160,9 @@ def snapshot_of(
             opened = open_repository(upstream.address.directory)
         else:
             opened = upstream.fetch("+refs/*:refs/*")
-        return TreeReader(path).read(opened, _commit(opened, revision, upstream))
+        commit = _commit(opened, revision, upstream)
+        approvals = approvals_since(opened, commit, accepted)
+        return replace(TreeReader(path).read(opened, commit), approvals=approvals)
 
 
 def _commit(repository: pygit2.Repository, revision: str, upstream: Upstream) -> pygit2.Commit:

@@ -315,6 +315,12 @@ class TestOfDeadlines:
 
         assert house.status().is_ready
 
+    async def test_a_test_goes_on_without_those_that_may_be_missing(self, house):
+        tolerant = deployment(replace(node("web", 2), tolerate_failures=1))
+        await self.refused(house, replace(tolerant, lifecycle="test"))
+
+        assert (house.status().verdict, house.status().reason) == ("passed", "")
+
     async def refused(self, house: House, wished: ResolvedDeployment) -> None:
         """web.1 cannot be made, for as long as machines may take to come."""
         for seconds in (0, wished.provision_timeout):

@@ -356,7 +356,6 @@ async def test_survivors_of_every_node_are_told_who_came(house):
 
     more = (node("web", 4, hooks=LIVE), *first[1:])
     await converged(house, deployment(*more), "r2")
-    await house.rest()
 
     told = {name: [environment(t) for t in asked(house, name)] for name in ("web.1", "db.1")}
     assert {name: [e["HEADWATER_SCALING_INSTANCES"] for e in es] for name, es in told.items()} == {
@@ -370,7 +369,6 @@ async def test_survivors_of_every_node_are_told_who_came(house):
 async def test_survivors_are_told_who_went(house):
     await converged(house, deployment(node("web", 4, hooks=LIVE)))
     await converged(house, deployment(node("web", 2, hooks=LIVE)), "r2")
-    await house.rest()
 
     for name in ("web.1", "web.2"):
         (task,) = asked(house, name)
@@ -411,7 +409,6 @@ async def test_the_live_set_survives_a_restart(house):
     await converged(house, deployment(node("web", 2, hooks=LIVE)))
     house = house.restarted()
     await converged(house, deployment(node("web", 3, hooks=LIVE)), "r2")
-    await house.rest()
 
     assert begun(house) == ["m-1 added", "m-2 added"]
 
@@ -521,6 +518,6 @@ async def test_every_task_happens_once_wherever_the_controller_is_killed(after):
     expected, writes = sorted(begun(house)), len(house.store.writes)
     assert (len(expected), house.instances()) == (18, [])
 
-    for left in range(1, writes + 1):
+    for left in range(1 + after, writes + 1, 2):  # One kill a write: before it, or after it.
         house = await lived(House(store=Mortal(Disk(), left, after=after)))
         assert (left, sorted(begun(house)), house.instances()) == (left, expected, [])
