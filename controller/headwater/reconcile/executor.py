@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headwater.errors import HeadwaterError, Throttled, Transient
 from headwater.planning.actions import Action, Contextualise, Create, Terminate
@@ -75,9 +75,10 @@ class Executor:
                 self._contextualise(action, run)
                 outcomes.append(Outcome(action))
         self.tasks.ask(plan.tasks, run)
-        seconds = time.monotonic() - began
+        seconds, asked = time.monotonic() - began, plan.digest if outcomes else ""
         for outcome in outcomes:
-            self.emit(_told(outcome, seconds, plan, run))
+            told = _told(outcome, seconds, run)
+            self.emit(replace(told, plan=asked, approval=plan.approval))
         return outcomes
 
     async def _create(
@@ -186,7 +187,7 @@ class Executor:
             self.machines.contextualise(line, context(spec, record, nodes))
 
 
-def _told(outcome: Outcome, seconds: float, plan: Plan, run: Run) -> ActionEnded:
+def _told(outcome: Outcome, seconds: float, run: Run) -> ActionEnded:
     action = outcome.action
     return ActionEnded(
         deployment=action.key.deployment,
@@ -196,8 +197,6 @@ def _told(outcome: Outcome, seconds: float, plan: Plan, run: Run) -> ActionEnded
         seconds=seconds,
         error=str(outcome.error or ""),
         revision=run.revision,
-        plan=plan.digest,
-        approval=plan.approval,
     )
 
 
