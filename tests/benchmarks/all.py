@@ -15,6 +15,7 @@ COMMANDS = (
     ("sites.py",),
     ("memory.py",),
     ("memory.py", "--level", "sandbox"),
+    ("ec2.py",),
 )
 
 

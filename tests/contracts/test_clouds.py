@@ -1,7 +1,8 @@
-"""What the loop may rely on, of clouds in memory and of the gateway with real machines."""
+"""What the loop may rely on, of clouds in memory, of EC2 and of the gateway with real machines."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import asyncssh
 import pytest
 
 from fakes.cloud import FakeClouds
+from fakes.ec2.account import IMAGE
+from fakes.ec2.endpoint import ec2_endpoint
 from headwater.cloud.gateway import Gateway
 from headwater.errors import HeadwaterError
 from headwater.manifests.resolved import ResolvedCloud, Size
 from headwater.reconcile.ports import Clouds
+from headwater.topology.batches import batched
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import (
     CreateOrder,
@@ -20,13 +24,14 @@ from headwater.topology.machines import (
     MachineSpec,
     MachineState,
     Tags,
+    machine_name,
 )
 
 OURS = "ours"
 LOCAL = ResolvedCloud("local", "local", options={"level": "process"})
 CLOUDS = {"local": LOCAL, "annexe": replace(LOCAL, name="annexe")}
-"""The embedded ones share a host."""
-SPEC = MachineSpec("local", "host", "host", Size())
+"""They share a host, or an account."""
+SPEC = MachineSpec("local", "host", IMAGE, Size(name="t3.micro"))
 
 
 @dataclass
@@ -40,7 +45,7 @@ class World:
     def order(self, index: int, installation: str = OURS, incarnation: int = 1) -> CreateOrder:
         key = InstanceKey("hello", "web", index)
         return CreateOrder(
-            name=f"{installation}-hello-web-{index}-{incarnation}",
+            name=machine_name(key, incarnation),
             token=f"{installation}-{index}-{incarnation}",
             spec=SPEC,
             tags=Tags(installation, key, incarnation, "digest", "f" * 40),
@@ -48,12 +53,15 @@ class World:
         )
 
     async def make(self, *indexes: int) -> list[Machine]:
-        made = await self.clouds.create([self.order(index) for index in indexes])
+        return await self.carry_out([self.order(index) for index in indexes])
+
+    async def carry_out(self, orders: list[CreateOrder]) -> list[Machine]:
+        made = await self.clouds.create(orders)
         assert all(isinstance(machine, Machine) for machine in made), made
         return [machine for machine in made if isinstance(machine, Machine)]
 
 
-@pytest.fixture(params=["memory", "embedded"])
+@pytest.fixture(params=["memory", "embedded", "ec2"])
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     login = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
     if request.param == "memory":
@@ -62,10 +70,18 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield World(fake, _Strangers(fake), login)
         return
     gateways = Gateway(OURS, tmp_path), Gateway("theirs", tmp_path)
-    for gateway in gateways:
-        await gateway.configure(CLOUDS)
+    with ec2_endpoint() if request.param == "ec2" else nullcontext() as endpoint:
+        clouds = CLOUDS if endpoint is None else {name: endpoint.cloud(name) for name in CLOUDS}
+        for gateway in gateways:
+            await gateway.configure(clouds)
+        async with _emptied(gateways):
+            yield World(*gateways, login)
+
+
+@asynccontextmanager
+async def _emptied(gateways: tuple[Gateway, ...]) -> AsyncIterator[None]:
     try:
-        yield World(*gateways, login)
+        yield
     finally:
         for gateway in gateways:
             for machine in (await gateway.observe("local")).machines:
@@ -144,6 +160,37 @@ async def test_the_next_incarnation_is_another_machine(world: World) -> None:
     assert isinstance(second, Machine)
     assert second.id != first.id
     assert second.tags.incarnation == 2
+
+
+async def test_machines_of_a_batch_are_told_apart(world: World) -> None:
+    orders = batched([world.order(index) for index in (1, 2, 3, 7)], {})
+
+    made = await world.carry_out([orders[2], orders[0], orders[1], orders[3]])
+
+    assert [machine.key.index for machine in made] == [3, 1, 2, 7]
+    listed = (await world.clouds.observe("local")).machines
+    assert {(m.id, m.name, m.tags) for m in listed} == {(m.id, m.name, m.tags) for m in made}
+    assert {m.name for m in listed} == {order.name for order in orders}
+
+
+async def test_a_batch_that_is_repeated_makes_nothing_twice(world: World) -> None:
+    orders = batched([world.order(index) for index in (1, 2, 3)], {})
+    first = await world.carry_out(orders)
+
+    again = await world.carry_out(orders)
+
+    assert [m.id for m in again] == [m.id for m in first]
+    assert len((await world.clouds.observe("local")).machines) == 3
+
+
+async def test_machines_that_are_ended_together_are_all_gone(world: World) -> None:
+    made = await world.carry_out(batched([world.order(index) for index in (1, 2, 3, 4)], {}))
+
+    async with asyncio.TaskGroup() as group:
+        for machine in [*made[:3], replace(made[0], id=MachineId("local", "never-was"))]:
+            group.create_task(world.clouds.terminate(machine))
+
+    assert [m.id for m in (await world.clouds.observe("local")).machines] == [made[3].id]
 
 
 async def test_a_terminated_machine_is_not_listed(world: World) -> None:

@@ -42,7 +42,14 @@ from headwater.source.address import SshLogin
 from headwater.source.git import GitSource
 from headwater.source.notes import GitNotes, read_notes
 from headwater.store.sqlite import SqliteStore
-from headwater.topology.machines import Capabilities, CreateOrder, Machine, MachineState, Tags
+from headwater.topology.machines import (
+    Ability,
+    Capabilities,
+    CreateOrder,
+    Machine,
+    MachineState,
+    Tags,
+)
 
 MINUTE, HOUR = 60.0, 3600.0
 
@@ -318,7 +325,7 @@ class Forgetful(FakeClouds):
     """It keeps no tokens, and shows a machine only a while after it was made."""
 
     def __init__(self) -> None:
-        super().__init__(Capabilities(description="eventual", idempotent=False, lag=60.0))
+        super().__init__(Capabilities(frozenset({Ability.TAGS}), description="eventual", lag=60.0))
 
     def _make(self, order: CreateOrder) -> Machine:
         machine = super()._make(order)

@@ -1,6 +1,7 @@
 """One account of one cloud: listings that are shared, and writes that end their sharing."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -8,16 +9,21 @@ from typing import TypeVar
 from libcloud.compute.base import Node
 
 from headwater.cloud.faults import classify
+from headwater.cloud.gathering import Gathering
 from headwater.cloud.machines import is_gone, machine_of, tags_of
 from headwater.cloud.pace import Bucket, Circuit
-from headwater.cloud.provider import Provider, open_provider
+from headwater.cloud.provider import Provider, opener
 from headwater.cloud.threads import Pool, Threads
 from headwater.errors import HeadwaterError, Transient
 from headwater.manifests.resolved import ResolvedCloud
-from headwater.topology.machines import Capabilities, CreateOrder, Listing, Machine
+from headwater.topology.machines import Ability, Capabilities, CreateOrder, Listing, Machine
+
+logger = logging.getLogger("headwater.cloud")
 
 READS_PER_SECOND, WRITES_PER_SECOND = 20.0, 2.0
 """For clouds that say nothing themselves: EC2's refill rate of RunInstances is 2 a second."""
+BATCHES_AT_ONCE = 4.0
+"""One less than EC2's burst of RunInstances, the dearest call of all."""
 
 T = TypeVar("T")
 _WIDTH = 4
@@ -32,7 +38,7 @@ class Account:
     ) -> None:
         self.cloud = cloud
         self._installation = installation
-        self._threads = Threads(cloud, lambda: open_provider(cloud, directory), _WIDTH, pool)
+        self._threads = Threads(cloud, opener(cloud, installation, directory), _WIDTH, pool)
         self._known: Capabilities | HeadwaterError = Transient(
             f"cloud {cloud.name!r} has not answered yet"
         )
@@ -40,6 +46,10 @@ class Account:
         self._circuit = Circuit(f"cloud {cloud.name!r}")
         self._reads = _bucket(cloud, cloud.reads_per_second, READS_PER_SECOND)
         self._writes = _bucket(cloud, cloud.writes_per_second, WRITES_PER_SECOND)
+        rate = cloud.writes_per_second or WRITES_PER_SECOND
+        self._batches = Bucket(rate, burst=BATCHES_AT_ONCE)
+        self._ends = Gathering(self._destroy)
+        self._tidying: asyncio.Task[None] | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -67,18 +77,45 @@ class Account:
     async def create(self, orders: Sequence[CreateOrder]) -> Sequence[Machine | Exception]:
         """One answer per order. A creation that takes too long is Transient, not undone."""
         self._listing = None
-        deadline = _WRITE_SECONDS + _WRITE_SECONDS_PER_ORDER * len(orders)
+        answers: dict[CreateOrder, Machine | Exception] = {}
         try:
+            async with asyncio.TaskGroup() as group:
+                parts = self._calls(orders)
+                tasks = [group.create_task(self._create(part, calls)) for part, calls in parts]
+        finally:
+            self._listing = None
+        for (part, _), task in zip(parts, tasks, strict=True):
+            answers |= zip(part, task.result(), strict=True)
+        return [answers[order] for order in orders]
+
+    def _calls(self, orders: Sequence[CreateOrder]) -> list[tuple[list[CreateOrder], int]]:
+        """Which orders go out together, and as how many calls of the cloud."""
+        if not self._can(Ability.BATCH):
+            return [(list(orders), len(orders))]
+        batches: dict[str, list[CreateOrder]] = {}
+        for order in orders:
+            batches.setdefault(order.batch.token if order.batch else order.token, []).append(order)
+        return [(batch, 1) for batch in batches.values()]
+
+    async def _create(
+        self, orders: Sequence[CreateOrder], calls: int
+    ) -> Sequence[Machine | Exception]:
+        deadline = _WRITE_SECONDS + _WRITE_SECONDS_PER_ORDER * len(orders)
+        batches = self._can(Ability.BATCH)
+        bucket = self._batches if batches else self._writes
+        try:
+            if batches:
+                await self._ask(lambda p: p.prepare(orders), deadline, self._writes)
             made = await self._ask(
-                lambda provider: provider.create(orders), deadline, self._writes, len(orders)
+                lambda provider: provider.create(orders), deadline, bucket, calls
             )
         except HeadwaterError as e:
             return [e] * len(orders)
-        finally:
-            self._listing = None
         answers = [self._answer(order, each) for order, each in zip(orders, made, strict=True)]
-        for answer in answers:
-            self._circuit.told(answer if isinstance(answer, HeadwaterError) else None)
+        failures = [answer for answer in answers if isinstance(answer, HeadwaterError)]
+        if len(failures) == len(answers):  # Where it made something, it works.
+            for failure in failures[:calls]:
+                self._circuit.told(failure)
         return answers
 
     async def terminate(self, machine: Machine) -> None:
@@ -86,9 +123,27 @@ class Account:
         self._listing = None
         id = machine.id.id
         try:
-            await self._ask(lambda provider: provider.destroy(id), _WRITE_SECONDS, self._writes)
+            if self._can(Ability.BATCH):
+                await self._ends.ask(id)
+            elif error := (await self._destroy([id]))[0]:
+                raise error
         finally:
             self._listing = None
+
+    async def _destroy(self, ids: Sequence[str]) -> Sequence[Exception | None]:
+        answers = await self._ask(
+            lambda provider: provider.destroy(ids), _WRITE_SECONDS, self._writes
+        )
+        where = f"cloud {self.cloud.name!r}"
+        said: list[HeadwaterError | None] = [
+            None if each is None else classify(each, self.cloud.driver, where) for each in answers
+        ]
+        if failed := next((each for each in said if each), None):
+            self._circuit.told(failed)
+        return said
+
+    def _can(self, ability: Ability) -> bool:
+        return isinstance(self._known, Capabilities) and ability in self._known.abilities
 
     async def _ask(
         self,
@@ -111,14 +166,16 @@ class Account:
 
     def close(self) -> None:
         """Calls under way end by themselves; their answers are still given."""
+        if self._tidying is not None:
+            self._tidying.cancel()
         self._threads.close()
 
     async def _list(self) -> Listing:
         name = self.cloud.name
         await self.probe()
         try:
-            nodes = await self._ask(lambda p: p.list(), _READ_SECONDS, self._reads)
-            present = [node for node in nodes if not is_gone(node)]
+            seen = await self._ask(lambda p: p.list(), _READ_SECONDS, self._reads)
+            present = [node for node in seen.nodes if not is_gone(node)]
             tagged = [(node, tags_of(node, self._installation)) for node in present]
             ours = tuple(machine_of(node, name, tags) for node, tags in tagged if tags)
         except HeadwaterError as e:
@@ -126,7 +183,21 @@ class Account:
         except Exception as e:  # noqa: BLE001  # a node in a shape that no driver should make
             error = classify(e, self.cloud.driver, f"cloud {name!r}")
             return Listing(name, (), complete=False, error=str(error))
-        return Listing(name, ours, complete=True, unknown=len(present) - len(ours))
+        self._tidy(seen.unused)
+        unknown = seen.others + len(present) - len(ours)
+        return Listing(name, ours, complete=True, unknown=unknown)
+
+    def _tidy(self, unused: Sequence[str]) -> None:
+        """Beside everything else, one at a time; what cannot be removed is tried again."""
+        if unused and (self._tidying is None or self._tidying.done()):
+            self._tidying = asyncio.create_task(self._remove(unused))
+
+    async def _remove(self, unused: Sequence[str]) -> None:
+        try:
+            await self._ask(lambda p: p.remove(unused), _WRITE_SECONDS, self._writes)
+        except HeadwaterError as error:
+            extra = {"cloud": self.cloud.name, "reason": str(error)}
+            logger.info("cloud.not_tidied", extra=extra)
 
     def _end_sharing(self, ended: asyncio.Task[Listing]) -> None:
         if self._listing is ended:

@@ -6,15 +6,17 @@ from pathlib import Path
 from libcloud.compute.base import Node
 from libcloud.compute.types import NodeState
 
+from headwater.cloud.each import attempt_each
 from headwater.cloud.local.driver import LocalNodeDriver, describe
-from headwater.cloud.tags import to_metadata
+from headwater.cloud.seen import Seen
+from headwater.cloud.tags import CLOUD, to_metadata
 from headwater.errors import Stalled
 from headwater.manifests.resolved import ResolvedCloud
-from headwater.topology.machines import Capabilities, CreateOrder
+from headwater.topology.machines import Ability, Capabilities, CreateOrder
 
-CLOUD = "headwater:cloud"
-"""Which Cloud manifest a machine was made for."""
 _OPTIONS = {"level"}
+_ABILITIES = frozenset({Ability.TAGS, Ability.TOKENS, Ability.PORTS})
+"""Nothing stands between its machines and this host: every port is open."""
 
 
 class Embedded:
@@ -33,17 +35,21 @@ class Embedded:
         possible = [level for level, reason in reasons.items() if not reason]
         level = possible[0] if self._level == "auto" else self._level
         return Capabilities(
+            abilities=_ABILITIES,
             packages=level == "machine",
             isolated_hosts_file=level != "process",
             description=description,
         )
 
-    def list(self) -> Sequence[Node]:
+    def list(self) -> Seen:
         """Of this cloud alone: several may share the host of the machines."""
-        return [node for node in self._driver.list_nodes() if self._is_own(node)]
+        return Seen([node for node in self._driver.list_nodes() if self._is_own(node)])
 
     def _is_own(self, node: Node) -> bool:
         return bool(node.extra["metadata"].get(CLOUD, self._name) == self._name)
+
+    def prepare(self, orders: Sequence[CreateOrder]) -> None:
+        """Machines need nothing else."""
 
     def create(self, orders: Sequence[CreateOrder]) -> Sequence[Node | Exception]:
         return self._driver.ex_create_nodes(
@@ -58,5 +64,11 @@ class Embedded:
             ]
         )
 
-    def destroy(self, id: str) -> None:
+    def destroy(self, ids: Sequence[str]) -> Sequence[Exception | None]:
+        return attempt_each(self._destroy, ids)
+
+    def remove(self, unused: Sequence[str]) -> None:
+        """Its machines leave nothing."""
+
+    def _destroy(self, id: str) -> None:
         self._driver.destroy_node(Node(id, "", NodeState.UNKNOWN, [], [], self._driver))

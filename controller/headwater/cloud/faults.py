@@ -30,10 +30,21 @@ class Family:
 _ANY = Family(quota=("quota",))
 _FAMILIES = {
     "ec2": Family(
-        throttled=("RequestLimitExceeded", "Throttling"),
-        quota=("LimitExceeded",),
+        throttled=("RequestLimitExceeded", "Throttling", "SlowDown", "EC2ThrottledException"),
+        quota=("LimitExceeded", "InsufficientFreeAddressesInSubnet", "PendingVerification"),
         stalled=("InvalidAMIID", "InvalidParameter", "UnauthorizedOperation", "AuthFailure"),
-        transient=("InsufficientInstanceCapacity", "Unavailable", "InternalError"),
+        transient=(
+            "InsufficientInstanceCapacity",
+            "InsufficientHostCapacity",
+            "InsufficientReservedInstanceCapacity",
+            "Unavailable",
+            "InternalError",
+            "InternalFailure",
+            "IncorrectInstanceState",
+            "IncorrectState",
+            "DependencyViolation",
+            "RequestTimeout",
+        ),
     ),
     "openstack": Family(
         throttled=("OverLimit",),
@@ -47,6 +58,8 @@ _FAMILIES = {
     ),
 }
 
+_CLOCK = ("RequestExpired", "Signature expired", "Signature not yet current")
+"""Signed at a moment that the other side does not believe."""
 _BUSY = frozenset({408, 409, 423, 425})
 _TOO_MANY = 429
 _NO_SPACE = 507
@@ -61,6 +74,8 @@ def classify(error: BaseException, driver: str, where: str) -> HeadwaterError:
     if isinstance(error, HeadwaterError):
         return error
     said = f"{where}: {_presentable(error)}"
+    if any(word in said for word in _CLOCK):
+        return Transient(f"{said} (check the clock of this host)")
     if isinstance(error, MalformedResponseError) or _PAGE.match(str(error)):
         return Transient(_no_answer(error, where))
     if isinstance(error, RateLimitReachedError):

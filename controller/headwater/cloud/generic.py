@@ -1,22 +1,22 @@
 """Any libcloud compute driver that can tag a machine as it makes it, as a provider."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from libcloud.compute.base import Node, NodeAuthSSHKey, NodeDriver, NodeImage, NodeSize
 from libcloud.compute.types import NodeState
 
+from headwater.cloud.each import attempt_each
 from headwater.cloud.machines import is_gone, tags_of
+from headwater.cloud.seen import Seen
+from headwater.cloud.sizes import choose_size
 from headwater.cloud.tags import to_metadata
 from headwater.errors import Stalled, Transient
-from headwater.manifests.resolved import Size
-from headwater.topology.machines import Capabilities, CreateOrder
+from headwater.topology.machines import Ability, Capabilities, CreateOrder
 
 _LAG = 60.0
 """EC2's "eventual consistency" is said to be over within minutes, and mostly is within seconds."""
-_MEBIBYTE = 1 << 20
-_GIBIBYTE = 1 << 30
 
 
 class Generic:
@@ -37,26 +37,36 @@ class Generic:
             )
         if "ssh_key" not in self._driver.features.get("create_node", ()):
             raise Stalled(f"driver {self._name} cannot give a machine its login key yet")
+        tokens = {Ability.TOKENS} if "ex_clienttoken" in self._accepts else set()
         return Capabilities(
-            idempotent="ex_clienttoken" in self._accepts,
+            abilities=frozenset({Ability.TAGS, *tokens}),
             lag=_LAG,
             description=f"{self._name}: {self._driver.name}",
         )
 
-    def list(self) -> Sequence[Node]:
-        return list(self._driver.list_nodes())
+    def list(self) -> Seen:
+        return Seen(list(self._driver.list_nodes()))
+
+    def prepare(self, orders: Sequence[CreateOrder]) -> None:
+        """Machines need nothing else."""
 
     def create(self, orders: Sequence[CreateOrder]) -> Sequence[Node | Exception]:
         self.capabilities()
-        known = () if "ex_clienttoken" in self._accepts else self.list()
+        known = () if "ex_clienttoken" in self._accepts else self.list().nodes
         return [self._create_or_error(order, known) for order in orders]
 
-    def destroy(self, id: str) -> None:
+    def destroy(self, ids: Sequence[str]) -> Sequence[Exception | None]:
+        return attempt_each(self._destroy, ids)
+
+    def remove(self, unused: Sequence[str]) -> None:
+        """It makes nothing but machines."""
+
+    def _destroy(self, id: str) -> None:
         try:
             done = self._driver.destroy_node(Node(id, "", NodeState.UNKNOWN, [], [], self._driver))
         except Exception:
             # Every driver has its own way to say `not found`; the listing has one.
-            if any(str(node.id) == id and not is_gone(node) for node in self.list()):
+            if any(str(node.id) == id and not is_gone(node) for node in self.list().nodes):
                 raise
         else:
             if not done:
@@ -90,30 +100,3 @@ def _made_before(order: CreateOrder, known: Sequence[Node]) -> Node | None:
         if tags and (tags.key, tags.incarnation) == (order.tags.key, order.tags.incarnation):
             return node
     return None
-
-
-def choose_size(sizes: Sequence[NodeSize], wanted: Size, cloud: str) -> NodeSize:
-    """The named size, or else the cheapest that has all that is wanted. Raises Stalled."""
-    if wanted.name is not None:
-        fitting = [s for s in sizes if wanted.name in (s.id, s.name)]
-    else:
-        fitting = [s for s in sizes if _fits(s, wanted)]
-    if not fitting:
-        raise Stalled(f"cloud {cloud!r} has no size {_shown(wanted)}")
-    return min(fitting, key=lambda s: (s.price or 0.0, s.ram or 0, s.disk or 0, str(s.id)))
-
-
-def _fits(size: NodeSize, wanted: Size) -> bool:
-    extra: Mapping[str, object] = size.extra or {}
-    cpus = next((extra[k] for k in ("vcpus", "cpu", "guestCpus") if extra.get(k)), 0)
-    return (
-        int(str(cpus)) >= (wanted.cpus or 0)
-        and (size.ram or 0) * _MEBIBYTE >= (wanted.memory or 0)
-        and (size.disk or 0) * _GIBIBYTE >= (wanted.disk or 0)
-    )
-
-
-def _shown(wanted: Size) -> str:
-    if wanted.name is not None:
-        return repr(wanted.name)
-    return f"with {wanted.cpus or 0} cpus, {wanted.memory or 0} bytes, disk {wanted.disk or 0}"

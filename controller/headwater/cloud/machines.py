@@ -20,6 +20,7 @@ _STATES = {
     NodeState.SUSPENDED: MachineState.STOPPED,
     NodeState.PAUSED: MachineState.STOPPED,
     NodeState.STOPPING: MachineState.STOPPING,
+    NodeState.TERMINATED: MachineState.STOPPING,
     NodeState.ERROR: MachineState.FAILED,
 }
 _FACTS = ("level", "zone", "availability", "region", "instance_type")
@@ -51,6 +52,7 @@ def machine_of(node: Node, cloud: str, tags: Tags) -> Machine:
         address=str(addresses[0]) if addresses else None,
         port=int(extra.get("ssh_port") or _SSH_PORT),
         host_key=str(host_key) if host_key else None,
+        one_time=bool(extra.get("one_time")),
         created=_created(node),
         facts={name: str(extra[name]) for name in _FACTS if extra.get(name)},
     )

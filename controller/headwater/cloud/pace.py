@@ -21,16 +21,20 @@ def _now() -> float:
 
 @dataclass(slots=True)
 class Bucket:
-    """A token bucket: `rate` calls a second in the long run, a burst of `BURST_SECONDS` of them."""
+    """A token bucket: `rate` calls a second in the long run, and a burst of `burst` of them.
+
+    Without `burst`, of as many as are made in `BURST_SECONDS`.
+    """
 
     rate: float
+    burst: float | None = None
     _tokens: float | None = None
     _at: float = 0.0
 
     async def take(self, count: int = 1) -> None:
         """Wait until so many calls may be made. Who comes first goes first."""
         now = _now()
-        full = max(1.0, self.rate * BURST_SECONDS)
+        full = max(1.0, self.rate * BURST_SECONDS if self.burst is None else self.burst)
         before = full if self._tokens is None else self._tokens
         self._tokens = min(full, before + (now - self._at) * self.rate) - count
         self._at = now

@@ -1,7 +1,7 @@
 """One account's driver, behind the few calls that we make."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -12,6 +12,9 @@ from libcloud.compute.providers import DRIVERS, get_driver
 
 from headwater.cloud.embedded import Embedded
 from headwater.cloud.generic import Generic
+from headwater.cloud.hostkeys import host_keys
+from headwater.cloud.seen import Seen
+from headwater.cloud.shared import Shared
 from headwater.errors import HeadwaterError, Stalled
 from headwater.manifests.resolved import ResolvedCloud
 from headwater.topology.machines import Capabilities, CreateOrder
@@ -24,31 +27,98 @@ class Provider(Protocol):
 
     def capabilities(self) -> Capabilities: ...
 
-    def list(self) -> Sequence[Node]:
-        """Every machine of the account, ours or not."""
+    def list(self) -> Seen:
+        """Every machine of the account; those that are not ours may be counted only."""
+
+    def prepare(self, orders: Sequence[CreateOrder]) -> None:
+        """Make what a batch needs besides machines, before its creation is given a place in line.
+
+        Raises for what cannot be created at all.
+        """
 
     def create(self, orders: Sequence[CreateOrder]) -> Sequence[Node | Exception]:
-        """One answer per order, in order."""
+        """One answer per order, in order. Orders of one batch come together, and are one call.
 
-    def destroy(self, id: str) -> None: ...
+        A node that is terminated answers an order of an incarnation that is over.
+        """
+
+    def destroy(self, ids: Sequence[str]) -> Sequence[Exception | None]:
+        """One answer per machine; one that is gone is ended."""
+
+    def remove(self, unused: Sequence[str]) -> None:
+        """What a listing found unused; what cannot be removed now is found again later."""
 
 
-def open_provider(cloud: ResolvedCloud, directory: Path) -> Provider:
-    """Raises Stalled for a driver or credentials that there are not, and as the driver does."""
-    if cloud.driver == "local":
-        return Embedded(cloud, directory)
-    arguments = {**cloud.options, **_credentials(cloud, directory / "secrets")}
-    if cloud.region:
-        arguments["region"] = cloud.region
-    constructor = _constructor(cloud)
+Opener = Callable[[], Provider]
+"""Makes a thread's own provider. Raises Stalled, and what the driver raises."""
+
+
+def opener(cloud: ResolvedCloud, installation: str, directory: Path) -> Opener:
+    """How the threads of an account get their providers; what they share is made by the first.
+
+    Opening raises Stalled for a driver or credentials that there are not, and as the driver does.
+    """
+    shared: Shared[Any] = Shared()
+
+    def open_provider() -> Provider:
+        if cloud.driver == "local":
+            return Embedded(cloud, directory)
+        constructor = _constructor(cloud)
+        if not _is_ec2(constructor):
+            return Generic(_driver(cloud, constructor, _arguments(cloud, directory)), cloud.driver)
+        from headwater.cloud.ec2.account import (  # noqa: PLC0415  # its driver is slow to import
+            DEFAULTS,
+            OPTIONS,
+            Ec2Account,
+        )
+        from headwater.cloud.ec2.provider import Ec2  # noqa: PLC0415  # as above
+
+        keys = directory / "keys"
+        account = shared.get(lambda: Ec2Account(cloud, installation, host_keys(keys)))
+        arguments = _arguments(cloud, directory, DEFAULTS, OPTIONS)
+        return Ec2(_driver(cloud, constructor, arguments), account)
+
+    return open_provider
+
+
+def _is_ec2(constructor: Any) -> bool:
+    """By its kind and not by the name that the manifest gives it; loads nothing."""
+    kinds = getattr(constructor, "__mro__", ())
+    return any(kind.__name__ == "EC2NodeDriver" for kind in kinds)
+
+
+def _arguments(
+    cloud: ResolvedCloud,
+    directory: Path,
+    defaults: Mapping[str, object] | None = None,
+    ours: Collection[str] = (),
+) -> dict[str, object]:
+    """What the driver is given: options that are not `ours`, credentials, the region."""
+    options = {name: value for name, value in cloud.options.items() if name not in ours}
+    region = {"region": cloud.region} if cloud.region else {}
+    return {**(defaults or {}), **options, **_credentials(cloud, directory / "secrets"), **region}
+
+
+def _driver(cloud: ResolvedCloud, constructor: Any, arguments: Mapping[str, object]) -> Any:
     try:
-        return Generic(constructor(**arguments), cloud.driver)
+        return constructor(**arguments)
     except HeadwaterError:
         raise
     except TypeError as e:  # an argument that the driver does not know, or lacks
         raise Stalled(
             f"cloud {cloud.name!r}: driver {cloud.driver} was not given what it needs: {e}"
         ) from e
+    except ValueError as e:
+        raise Stalled(f"cloud {cloud.name!r}: {_refused(cloud, constructor, e)}") from e
+
+
+def _refused(cloud: ResolvedCloud, constructor: Any, error: ValueError) -> str:
+    """A region that there is not is the one value that drivers check before they are used."""
+    regions: Collection[str] = getattr(constructor, "list_regions", tuple)()
+    if not cloud.region or not regions or cloud.region in regions:
+        return f"driver {cloud.driver} refuses what it was given: {error}"
+    near = get_close_matches(cloud.region, regions, 3) or sorted(regions)[:3]
+    return f"there is no region {cloud.region!r} (spec.region; near: {', '.join(near)})"
 
 
 def _constructor(cloud: ResolvedCloud) -> Any:

@@ -3,10 +3,13 @@
 import re
 from collections.abc import Mapping
 
+from headwater.topology.batches import read, written
 from headwater.topology.keys import InstanceKey
-from headwater.topology.machines import Tags
+from headwater.topology.machines import Batch, Tags
 
 INSTALLATION = "headwater:installation"
+CLOUD = "headwater:cloud"
+"""Which Cloud manifest a machine was made for, where several may share an account."""
 DEPLOYMENT = "headwater:deployment"
 NODE = "headwater:node"
 INDEX = "headwater:index"
@@ -15,6 +18,8 @@ MACHINE_DIGEST = "headwater:machine-digest"
 REVISION = "headwater:revision"
 SAFETY = "headwater:safety"
 """`protect`, `orphan` or both, with a space between; absent where it would be empty."""
+MEMBERS = "headwater:members"
+"""In place of index and incarnation, where one call has made several machines."""
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 
@@ -32,6 +37,24 @@ def to_metadata(tags: Tags) -> dict[str, str]:
         REVISION: tags.revision,
         **({SAFETY: said} if said else {}),
     }
+
+
+def to_batch_metadata(tags: Tags, batch: Batch) -> dict[str, str]:
+    """What all machines of a call carry; `tags` are those of any of them."""
+    metadata = to_metadata(tags)
+    if len(batch.members) > 1:
+        del metadata[INDEX], metadata[INCARNATION]
+        metadata[MEMBERS] = written(batch.members)
+    return metadata
+
+
+def of_member(metadata: Mapping[str, str], place: int | None) -> dict[str, str]:
+    """One machine's own, by its place in the call that made it."""
+    members = read(metadata.get(MEMBERS, ""))
+    if not members or place is None or not 0 <= place < len(members):
+        return dict(metadata)
+    index, incarnation = members[place]
+    return {**metadata, INDEX: str(index), INCARNATION: str(incarnation)}
 
 
 def from_metadata(metadata: Mapping[str, object], installation: str) -> Tags | None:

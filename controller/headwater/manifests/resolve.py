@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 
 from headwater.manifests.bindings import check_reference, defaults, fitted, typed
@@ -112,6 +112,7 @@ class Resolution:
             clouds=clouds,
             images=self._images(name, flat, [cloud for cloud, _ in clouds]),
             size=_size(flat.size),
+            sizes=self._sizes(flat, [cloud for cloud, _ in clouds]),
             public=flat.network.public,
             open=flat.network.open,
             packages=flat.packages,
@@ -177,6 +178,16 @@ class Resolution:
                 if driver:
                     images[cloud] = _image(image, cloud, driver)
         return images
+
+    def _sizes(self, flat: FlatComponent, clouds: list[str]) -> Mapping[str, ResolvedSize]:
+        """What the clouds call it, where they say so."""
+        names = {}
+        for cloud in clouds if flat.size.name else ():
+            with suppress(Unresolved):  # told where the images are resolved
+                known = self._index.get(Cloud, cloud).resource.spec.sizes
+                if flat.size.name in known:
+                    names[cloud] = ResolvedSize(name=known[flat.size.name])
+        return names
 
     def _check_image(self, image: Defined[Image]) -> None:
         spec = image.resource.spec

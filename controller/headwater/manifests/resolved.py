@@ -144,6 +144,7 @@ class ResolvedNode:
     images: Mapping[str, ResolvedImage]
     """By cloud."""
     size: Size
+    """A name stands for what a cloud calls it in `sizes`, or else is the cloud's own."""
     public: bool
     open: tuple[str, ...]
     packages: tuple[str, ...]
@@ -153,6 +154,8 @@ class ResolvedNode:
     """Every declared input; None where it is optional and not bound."""
     outputs: tuple[str, ...]
     """Declared ones; `hostname`, `instanceId`, `state` and `url.*` exist by themselves."""
+    sizes: Mapping[str, Size] = field(default_factory=dict)
+    """By cloud, where it has another name for the size."""
     types: Mapping[str, ParameterType] = field(default_factory=dict)
     """Of the inputs and outputs that are declared as something else than a string."""
     skip: frozenset[int] = frozenset()

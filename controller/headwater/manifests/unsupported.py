@@ -24,7 +24,6 @@ UNSUPPORTED = (
     Unsupported("Image", "spec.source"),
     Unsupported("Cloud", "spec.quota.cpus"),
     Unsupported("Cloud", "spec.quota.memory"),
-    Unsupported("Cloud", "spec.sizes", harmless=({},)),
 )
 
 

@@ -20,6 +20,7 @@ from headwater.planning.status import (
     StepView,
 )
 from headwater.reconcile.history import History
+from headwater.reconcile.hostkeys import believed
 from headwater.reconcile.loop import Loop
 from headwater.reconcile.people import People
 from headwater.reconcile.views import parameters
@@ -164,7 +165,8 @@ class Controller:
         # sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT": only other ports than 22 stand in brackets.
         other = machine.port != SSH_PORT
         name = f"[{machine.address}]:{machine.port}" if other else machine.address
-        known = f"{name} {machine.host_key}"
+        trusted = believed(executor.ledger, machine)
+        known = f"{name} {trusted.host_key or trusted.one_time}"
         return Login(
             address=machine.address,
             port=machine.port,

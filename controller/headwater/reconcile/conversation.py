@@ -7,6 +7,7 @@ from headwater.planning.events import HealthChanged, StepEnded
 from headwater.planning.records import Health, Record, WorkState
 from headwater.planning.status import OutcomeStatus
 from headwater.reconcile.exchange import Exchange
+from headwater.reconcile.hostkeys import keep
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.ports import Clock, Listener, Store
 from headwater.reconcile.returns import Returns
@@ -18,6 +19,7 @@ from headwater.topology.progress import (
     Connected,
     Ended,
     HealthState,
+    HostKeyTold,
     LineLost,
     LineRefused,
     MachineEvent,
@@ -62,6 +64,8 @@ class Conversation:
         match event:
             case Output():
                 self.transcript.append(record.key, event)
+            case HostKeyTold(machine, key, proven):
+                keep(self.ledger, machine, key, proven=proven)
             case Blocked(machine, questions):
                 self.exchange.waits.block(machine, questions)
                 self.look_again(record.key.deployment)

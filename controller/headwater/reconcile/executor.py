@@ -13,14 +13,22 @@ from headwater.planning.planner import Plan
 from headwater.planning.records import Record, Run, WorkState
 from headwater.planning.seats import ALIVE
 from headwater.reconcile.exchange import Exchange
+from headwater.reconcile.hostkeys import forget
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.ports import Clock, Clouds, Listener, Machines
 from headwater.reconcile.tasks import Tasks, target
+from headwater.topology.batches import batched
 from headwater.topology.context import Context
 from headwater.topology.desired import InstanceSpec
 from headwater.topology.digests import digest
-from headwater.topology.machines import CreateOrder, Machine, Tags
+from headwater.topology.machines import (
+    CreateOrder,
+    Machine,
+    MachineState,
+    Tags,
+    machine_name,
+)
 from headwater.topology.surroundings import Nodes, environment
 
 CALL_DEADLINE = 300.0
@@ -77,7 +85,8 @@ class Executor:
     ) -> Iterable[Outcome]:
         if not actions:
             return []
-        orders = [self.order(action, run) for action in actions]
+        begun = self.ledger.begun(deployment)
+        orders = batched((self.order(action, run) for action in actions), begun)
         places = Counter(order.spec.cloud for order in orders)
         self.observer.expect_new(places)
         self.tasks.memory.makes(deployment, actions)
@@ -88,7 +97,8 @@ class Executor:
             self.observer.expect_new({cloud: -count for cloud, count in places.items()})
         made = [answer for answer in answers if isinstance(answer, Machine)]
         for machine in made:
-            self.ledger.find(machine, self.clock())
+            if machine.state is not MachineState.STOPPING:
+                self.ledger.find(machine, self.clock())
         self.ledger.saw(deployment, made)
         answered = zip(actions, answers, strict=True)
         certain = [action.key for action, answer in answered if not _in_doubt(answer)]
@@ -108,15 +118,15 @@ class Executor:
             return Outcome(action, answer)
         if isinstance(answer, Exception):
             raise answer
-        self.observer.created(answer)
+        if answer.state is not MachineState.STOPPING:  # The order of an incarnation that is over.
+            self.observer.created(answer)
         return Outcome(action)
 
     def order(self, action: Create, run: Run) -> CreateOrder:
         """The same name and token at every attempt, so that a repeated order makes nothing new."""
         key = action.key
-        suffix = "" if action.incarnation == 1 else f"-r{action.incarnation}"
         return CreateOrder(
-            name=f"{key.deployment}-{key.node}-{key.index}{suffix}",
+            name=machine_name(key, action.incarnation),
             token=digest([self.installation, str(key), action.incarnation]),
             spec=action.spec.machine,
             tags=Tags(
@@ -139,6 +149,7 @@ class Executor:
             self.observer.terminated(machine)
             self.exchange.depart(machine.id)
             self.ledger.forget_machine(machine.id)
+            forget(self.ledger, machine.id)
         return Outcome(action, error)
 
     async def _attempt(self, call: Awaitable[None], what: str) -> HeadwaterError | None:
@@ -170,7 +181,7 @@ class Executor:
     def connect(self, machine: Machine, spec: InstanceSpec, record: Record) -> None:
         """Keep a line to the machine, for the context that its record names."""
         nodes = self.exchange.nodes(spec.key.deployment)
-        if line := target(machine, spec.machine.login_user):
+        if line := target(self.ledger, machine, spec.machine.login_user):
             self.tasks.connected(machine.id)
             self.machines.contextualise(line, context(spec, record, nodes))
 

@@ -13,8 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from headwater.planning.records import MachineTasks, Record, Run, WorkState
 from headwater.reconcile.ports import Documents
+from headwater.topology.batches import read, written
 from headwater.topology.keys import InstanceKey, MachineId
-from headwater.topology.machines import CreateOrder, Machine, MachineState
+from headwater.topology.machines import Batch, CreateOrder, Machine, MachineState
 from headwater.topology.secrets import Sealed
 
 logger = logging.getLogger("headwater.ledger")
@@ -27,7 +28,7 @@ Kept = tuple[str | Sealed, datetime]
 _VALUES = TypeAdapter(dict[str, Kept])
 _NUMBERS = TypeAdapter(dict[str, int])
 _INTENTS = TypeAdapter(dict[str, dict[str, str]])
-INTENTS, ENDED, FRESH = "intents", "ended", "fresh"
+INTENTS, ENDED, FRESH, HOST_KEY = "intents", "ended", "fresh", "host-key"
 HOOKS, LIVE, REPLACES = "hooks", "live", "replaces"
 SKEW = timedelta(seconds=5)
 """How far a cloud's clock may be behind ours."""
@@ -186,8 +187,16 @@ class Ledger:
             before, since = known.get(order.tags.key.instance, {}), now.isoformat()
             first = before.get("first", since) if before.get("name") == order.name else since
             intent = {"name": order.name, "token": order.token, "first": first, "since": since}
-            known[order.tags.key.instance] = intent
+            known[order.tags.key.instance] = intent | _call(order)
         self.set_note(f"{INTENTS}/{deployment}", known)
+
+    def begun(self, deployment: str) -> Mapping[InstanceKey, tuple[str, Batch]]:
+        """Calls without an answer, with the digest of the machines that they make."""
+        return {
+            _instance(deployment, name): (intent["machine"], batch)
+            for name, intent in self._intents(deployment).items()
+            if (batch := _batch(intent))
+        }
 
     def settle(self, deployment: str, keys: Iterable[InstanceKey]) -> None:
         """These orders have their answer: made, or refused for certain."""
@@ -233,6 +242,9 @@ class Ledger:
         """The run goes last, as a machine's record does."""
         for kind in (INTENTS, ENDED, HOOKS, LIVE, REPLACES):
             self.set_note(f"{kind}/{deployment}", None)
+        for key, note in list(self.notes(f"{HOST_KEY}/")):
+            if isinstance(note, dict) and note.get("deployment") == deployment:
+                self.set_note(key, None)
         if deployment in self._incarnations:
             self._store.save(f"incarnations/{deployment}", None)
             del self._incarnations[deployment]
@@ -265,6 +277,35 @@ class Ledger:
             del self._documents[key]
         else:
             self._documents[key] = document
+
+
+def _batch(intent: Mapping[str, str]) -> Batch | None:
+    """What `_call` wrote."""
+    members = read(intent.get("members", ""))
+    if not members or not {"batch", "revision", "safety", "machine"} <= intent.keys():
+        return None
+    safety = intent["safety"].split()
+    return Batch(
+        token=intent["batch"],
+        members=members,
+        revision=intent["revision"],
+        protect="protect" in safety,
+        orphan="orphan" in safety,
+    )
+
+
+def _call(order: CreateOrder) -> dict[str, str]:
+    batch = order.batch
+    if batch is None:
+        return {}
+    safety = {"protect": batch.protect, "orphan": batch.orphan}
+    return {
+        "batch": batch.token,
+        "members": written(batch.members),
+        "revision": batch.revision,
+        "safety": " ".join(word for word, holds in safety.items() if holds),
+        "machine": order.tags.machine_digest,
+    }
 
 
 def _machine(name: str) -> MachineId:

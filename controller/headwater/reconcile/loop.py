@@ -5,12 +5,13 @@ import logging
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from headwater.errors import HeadwaterError, Transient
 from headwater.manifests.resolved import Catalog, ResolvedCloud
 from headwater.manifests.snapshot import Snapshot
-from headwater.planning.events import Event, RevisionRead, SourceFailed, StatusChanged
+from headwater.planning.events import ActionEnded, Event, RevisionRead, SourceFailed, StatusChanged
 from headwater.reconcile.agenda import Priority
 from headwater.reconcile.answering import Answering
 from headwater.reconcile.dispatch import Dispatch
@@ -22,7 +23,7 @@ from headwater.reconcile.reconciler import LIMBO_DELAY, Reconciler
 logger = logging.getLogger("headwater.loop")
 
 ACCEPTED = "accepted"
-BOOT_DELAY = 2.0
+BOOT_DELAY = 1.0
 """Seconds between two listings while machines are coming up: nothing else tells."""
 SUSPICION_GAP = 0.5
 """Seconds between two listings that suspicions ask for."""
@@ -46,7 +47,10 @@ class Loop:
     _known: dict[str, ResolvedCloud] = field(default_factory=dict)
     """The clouds of the manifests, and those without one that still hold machines of ours."""
     _read_once: asyncio.Event = field(default_factory=asyncio.Event)
-    _suspicion: asyncio.Event = field(default_factory=asyncio.Event)
+    _stirred: asyncio.Event = field(default_factory=asyncio.Event)
+    _suspected: bool = False
+    _since: float = 0.0
+    """When the clouds were listed last, or a machine was made."""
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -165,17 +169,23 @@ class Loop:
         await self._read_once.wait()
         rng = random.Random()  # noqa: S311  # jitter, no secret
         while True:
-            pause = self._pause() * rng.uniform(0.9, 1.1)
-            try:
-                async with asyncio.timeout(pause):
-                    await self._suspicion.wait()
-                    await asyncio.sleep(SUSPICION_GAP)
-            except TimeoutError:
-                pass
-            self._suspicion.clear()
+            await self._wait(rng.uniform(0.9, 1.1))
             for name in await self._refresh():
                 self.dispatch.add(name, Priority.DRIFT)
             self.check_settled()
+
+    async def _wait(self, jitter: float) -> None:
+        """Until the clouds are to be listed again; a creation or a suspicion changes when."""
+        now = asyncio.get_running_loop().time
+        self._since = now()
+        while not self._suspected and (left := self._since + self._pause() * jitter - now()) > 0:
+            self._stirred.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._stirred.wait()
+        if self._suspected:
+            await asyncio.sleep(SUSPICION_GAP)
+        self._suspected = False
 
     async def _refresh(self) -> set[str]:
         """List every cloud; what a listing held back is looked at again once it is complete."""
@@ -209,10 +219,14 @@ class Loop:
 
     def suspect(self) -> None:
         """Something may have happened to a machine: list sooner."""
-        self._suspicion.set()
+        self._suspected = True
+        self._stirred.set()
 
     def heard(self, event: Event) -> None:
-        """Listens to the loop's own events, for the answers and for those that come next."""
+        """Listens to the loop's own events: what is answered, looked at and listed next."""
+        if isinstance(event, ActionEnded) and event.action == "create":
+            self._since = asyncio.get_running_loop().time()
+            self._stirred.set()
         if isinstance(event, StatusChanged):
             self.answering.heard(event.deployment, event.status)
             order = self.reconciler.survey.order

@@ -17,6 +17,7 @@ from headwater.planning.records import (
     WorkState,
 )
 from headwater.planning.situation import Situation
+from headwater.reconcile.hostkeys import believed
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.memory import Memory
 from headwater.reconcile.ports import Clock, Machines, Reports
@@ -110,7 +111,7 @@ class Tasks:
         if hooks is None or not machine.is_reachable:
             return
         self._sent.add((machine.id, task.id))
-        if machine.id not in self._lined and (line := target(machine, hooks.user)):
+        if machine.id not in self._lined and (line := target(self.ledger, machine, hooks.user)):
             # Its context is known there by its id: nothing of it is run by this.
             self._lined.add(machine.id)
             self.machines.contextualise(line, Context(record.context, ()))
@@ -148,17 +149,19 @@ def _kept(known: MachineTasks, record: Record) -> tuple[TaskRecord, ...]:
     return tuple(t for t in known.asked if not t.has_ended or mine in t.id or t in last)
 
 
-def target(machine: Machine, user: str) -> Target | None:
+def target(ledger: Ledger, machine: Machine, user: str) -> Target | None:
     """How the machine is reached; None while its cloud has not told."""
     if machine.address is None or machine.host_key is None:
         return None
+    trusted = believed(ledger, machine)
     return Target(
         machine=machine.id,
         key=machine.key,
         address=machine.address,
         port=machine.port,
         user=user,
-        host_key=machine.host_key,
+        host_key=trusted.host_key,
+        one_time=trusted.one_time,
     )
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 
 import asyncssh
 
-from headwater.errors import Stalled, Transient
-from headwater.remote import wire
+from headwater.errors import HostKeyMismatch, Stalled, Transient
+from headwater.remote import hostkey, wire
 from headwater.remote.bundle import Bundle
 from headwater.remote.conversation import Conversation
 from headwater.remote.keys import LoginKey
@@ -21,6 +21,7 @@ from headwater.topology.context import Context, Target, Task
 from headwater.topology.progress import (
     Connected,
     Ended,
+    HostKeyTold,
     LineLost,
     LineRefused,
     MachineEvent,
@@ -134,6 +135,12 @@ class Line:
         try:
             async with self._terms.logins:
                 connection = await login(reached, self.target, self._terms.key)
+                if self.target.one_time:
+                    if hostkey.shown(connection) != self.target.host_key:
+                        await self._renew(connection)
+                        await _close(connection)
+                        connection = await self._meet_again()
+                    self._prove()
                 session = await start(connection, self._terms.bundle, self)
             yield session
         finally:
@@ -143,6 +150,31 @@ class Line:
                 reached.close()
             else:
                 await _close(connection)
+
+    async def _renew(self, connection: asyncssh.SSHClientConnection) -> None:
+        """Have the machine make its own host key; it uses it when we have kept it."""
+        key = await hostkey.make(connection)
+        self._emit(HostKeyTold(self.target.machine, key, proven=False))
+        self.target = replace(self.target, host_key=key)
+        await hostkey.use(connection)
+
+    async def _meet_again(self) -> asyncssh.SSHClientConnection:
+        """Over the new key alone; the server may need a moment to read it."""
+        new = replace(self.target, one_time="")
+        for delay in hostkey.DELAYS:
+            with suppress(Transient, HostKeyMismatch):
+                return await login(await reach(new), new, self._terms.key)
+            await asyncio.sleep(delay)
+        try:
+            return await login(await reach(new), new, self._terms.key)
+        except HostKeyMismatch as error:
+            words = "if its SSH server has not read the new one, restart it"
+            raise HostKeyMismatch(f"{error} ({words})") from error
+
+    def _prove(self) -> None:
+        """From now on no other key is believed."""
+        self._emit(HostKeyTold(self.target.machine, self.target.host_key, proven=True))
+        self.target = replace(self.target, one_time="")
 
     def on_greeting(self, session: AgentSession) -> None:
         """Hosts first: the recipes of the context may read them."""

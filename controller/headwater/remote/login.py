@@ -83,7 +83,9 @@ async def login(
     Raises HostKeyMismatch, Stalled (it cannot work as it is), LoginRefused, Transient.
     """
     try:
-        trusted = asyncssh.import_public_key(target.host_key)
+        trusted = [
+            asyncssh.import_public_key(key) for key in (target.host_key, target.one_time) if key
+        ]
     except asyncssh.KeyImportError as error:
         connection.close()
         raise Stalled(f"{target.key}: the cloud told no usable host key: {error}") from error
@@ -94,7 +96,7 @@ async def login(
             sock=connection,
             username=target.user,
             client_keys=[key.private],
-            known_hosts=([trusted], [], []),
+            known_hosts=(trusted, [], []),
             # Nothing of the user who runs the controller: no files, no agent.
             config=None,
             agent_path=None,
@@ -129,6 +131,6 @@ def _translated(error: Exception, target: Target) -> Exception:
 
 def _mismatch(place: str) -> HostKeyMismatch:
     return HostKeyMismatch(
-        f"{place} answers with another host key than the cloud told: it may be another machine; "
-        "terminate it, or find out why, before anything is sent to it"
+        f"{place} answers with another host key than the one that is believed: it may be another"
+        " machine; terminate it, or find out why, before anything is sent to it"
     )

@@ -78,7 +78,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where and as whom a machine is reached, and the one host key that is believed."""
+    """Where and as whom a machine is reached, and which host key is believed."""
 
     machine: MachineId
     key: InstanceKey
@@ -86,3 +86,6 @@ class Target:
     port: int
     user: str
     host_key: str
+    """Empty before the first contact with a machine that was given a one-time key."""
+    one_time: str = ""
+    """The key of its creation data: believed until the machine has answered with `host_key`."""

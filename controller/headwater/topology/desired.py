@@ -208,7 +208,7 @@ def _machine(node: ResolvedNode, cloud: str) -> MachineSpec:
         cloud=cloud,
         image=image.name,
         image_id=image.id,
-        size=node.size,
+        size=node.sizes.get(cloud, node.size),
         public=node.public,
         open=node.open,
         login_user=image.login_user,

@@ -50,6 +50,12 @@ class Tags:
     """What the manifest said when the machine was made, for when manifest and journal are lost."""
 
 
+def machine_name(key: InstanceKey, incarnation: int) -> str:
+    """What the machine is called at its cloud."""
+    suffix = "" if incarnation == 1 else f"-r{incarnation}"
+    return f"{key.deployment}-{key.node}-{key.index}{suffix}"
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """A machine of ours, as listed by its cloud."""
@@ -63,6 +69,8 @@ class Machine:
     port: int = 22
     host_key: str | None = None
     """The public host key in OpenSSH form (`ssh-ed25519 AAAA...`), told out of band."""
+    one_time: bool = False
+    """The host key came with the creation data: the first contact replaces it."""
     created: datetime | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     """What the driver knows besides, for people: isolation level, region, zone."""
@@ -92,23 +100,54 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """One call that makes equal machines of a node, and that is only ever repeated as it was."""
+
+    token: str
+    """Covers everything that the call says: another set, another token."""
+    members: tuple[tuple[int, int], ...]
+    """(index, incarnation), in launch order."""
+    revision: str
+    protect: bool = False
+    orphan: bool = False
+    """What the machines' tags say, whatever holds when the call is repeated."""
+
+
+@dataclass(frozen=True, slots=True)
 class CreateOrder:
     """One machine to make. `name` and `token` are the same at every attempt (idempotency)."""
 
     name: str
     token: str
+    """For a cloud that makes machines one by one; `batch` has the one of a whole call."""
     spec: MachineSpec
     tags: Tags
     authorized_key: str
     """The public login key in OpenSSH form."""
+    batch: Batch | None = None
+    """The call that makes it together with its equals, where the cloud can."""
+
+
+class Ability(Enum):
+    """What one driver can do and another cannot."""
+
+    TAGS = "tags at creation"
+    TOKENS = "idempotency tokens"
+    """A create that is repeated with its token makes no second machine."""
+    USER_DATA = "user data"
+    BATCH = "creation of equal machines in one call"
+    PORTS = "open ports"
+    IMAGES = "images of machines"
+    VOLUMES = "volumes"
+    STOP = "stop and start"
+    PRICES = "prices"
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a cloud can do, asked when planning."""
 
-    idempotent: bool = True
-    """A create that is repeated with its token makes no second machine."""
+    abilities: frozenset[Ability] = frozenset({Ability.TAGS, Ability.TOKENS, Ability.PORTS})
     lag: float = 0.0
     """Seconds for which a listing may lack what was just made, and show what was just ended."""
     packages: bool = True
@@ -117,3 +156,7 @@ class Capabilities:
     """Machines have an /etc/hosts of their own."""
     description: str = ""
     """One line for people: driver and, for the embedded cloud, the isolation level."""
+
+    @property
+    def idempotent(self) -> bool:
+        return Ability.TOKENS in self.abilities

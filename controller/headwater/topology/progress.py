@@ -15,6 +15,17 @@ class Connected:
 
 
 @dataclass(frozen=True, slots=True)
+class HostKeyTold:
+    """The machine has made itself a host key, over a connection that proved its one-time one."""
+
+    machine: MachineId
+    key: str
+    """In OpenSSH form."""
+    proven: bool
+    """It has answered with it: from now on only this one is believed."""
+
+
+@dataclass(frozen=True, slots=True)
 class LineLost:
     """The line broke or could not be made; another attempt follows by itself."""
 
@@ -124,6 +135,7 @@ class Blocked:
 
 MachineEvent = (
     Connected
+    | HostKeyTold
     | LineLost
     | LineRefused
     | StepStarted

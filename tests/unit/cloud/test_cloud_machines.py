@@ -6,8 +6,8 @@ from libcloud.compute.base import Node, NodeSize
 from libcloud.compute.types import NodeState
 
 from fakes.nodes import MemoryAccount, MemoryDriver
-from headwater.cloud.generic import choose_size
 from headwater.cloud.machines import is_gone, machine_of, tags_of
+from headwater.cloud.sizes import choose_size
 from headwater.cloud.tags import to_metadata
 from headwater.errors import Stalled
 from headwater.manifests.resolved import Size
@@ -86,3 +86,10 @@ def test_the_cheapest_size_that_fits_is_chosen(wanted: Size, chosen: str) -> Non
 def test_a_size_that_there_is_not_is_stalled(wanted: Size) -> None:
     with pytest.raises(Stalled, match="'lab' has no size"):
         choose_size(SIZES, wanted, "lab")
+
+
+def test_a_size_without_a_price_is_no_bargain() -> None:
+    odd = NodeSize("odd", "odd", 65536, 500, None, 0.0, DRIVER, {"vcpu": "64"})
+
+    assert choose_size([odd, *SIZES], Size(cpus=2), "lab").id == "large"
+    assert choose_size([odd, *SIZES], Size(cpus=32), "lab").id == "odd"

@@ -2,9 +2,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headwater.cloud.tags import INDEX, INSTALLATION, from_metadata, to_metadata
+from headwater.cloud.tags import (
+    INDEX,
+    INSTALLATION,
+    MEMBERS,
+    from_metadata,
+    of_member,
+    to_batch_metadata,
+    to_metadata,
+)
 from headwater.topology.keys import InstanceKey
-from headwater.topology.machines import Tags
+from headwater.topology.machines import Batch, Tags
 
 names = st.text(min_size=1)
 tags = st.builds(
@@ -48,3 +56,34 @@ def test_an_index_that_we_never_wrote_is_unknown(index: object) -> None:
 @given(st.dictionaries(st.sampled_from([*EXAMPLE, "x"]), st.none() | st.text() | st.integers()))
 def test_any_metadata_is_ours_or_unknown(metadata: dict[str, object]) -> None:
     from_metadata({INSTALLATION: "ours", **metadata}, "ours")
+
+
+BATCH = Batch("token", ((3, 1), (4, 1), (7, 2)), "revision")
+SHARED = to_batch_metadata(Tags("ours", InstanceKey("hello", "web", 3), 1, "digest", "r"), BATCH)
+
+
+@pytest.mark.parametrize(("place", "member"), list(enumerate(BATCH.members)))
+def test_a_machine_of_a_batch_is_told_by_its_place(place: int, member: tuple[int, int]) -> None:
+    found = from_metadata(of_member(SHARED, place), "ours")
+
+    assert found is not None
+    assert (found.key.index, found.incarnation) == member
+    assert (found.key.deployment, found.machine_digest) == ("hello", "digest")
+
+
+@pytest.mark.parametrize("place", [None, -1, 3])
+def test_a_machine_without_a_place_in_its_batch_is_unknown(place: int | None) -> None:
+    assert from_metadata(of_member(SHARED, place), "ours") is None
+
+
+@pytest.mark.parametrize("members", ["", "1-99999999", "3,3", "x"])
+def test_members_that_we_never_wrote_make_a_machine_unknown(members: str) -> None:
+    assert from_metadata(of_member({**SHARED, MEMBERS: members}, 0), "ours") is None
+
+
+def test_a_batch_of_one_has_the_tags_of_one() -> None:
+    alone = Tags("ours", InstanceKey("hello", "web", 3), 2, "digest", "r")
+
+    metadata = to_batch_metadata(alone, Batch("token", ((3, 2),), "r"))
+
+    assert metadata == to_metadata(alone) == of_member(metadata, 0)
