@@ -1,15 +1,13 @@
 #!/bin/sh -e
-# Write down the workers where the batch system looks for them, hand out a job to them, and join
+# Hand out a job to the workers, write them down where the batch system looks for them, and join
 # what they have found. Runs again whenever the workers or their results change; so it never waits
 # for a worker that has an older piece of the job: that one's next result brings it back.
 
 JOB=$HOME/gpod
 mkdir -p "$JOB"
-ss-get --timeout 600 allWorkers >"$JOB/nodes.new"
-mv "$JOB/nodes.new" "$JOB/nodes"
-ss-set workers "$(grep -c . "$JOB/nodes" || true)"
 
-# A piece is `INDEX FIRST LAST`: the worker, and the numbers that it looks at.
+# A piece is `INDEX FIRST LAST`: the worker, and the numbers that it looks at. Workers are known by
+# their indexes before they are up: each begins as soon as it is.
 LIMIT=$(ss-get limit)
 python3 -IS - "$LIMIT" "$(ss-get wn:ids)" >"$JOB/pieces" <<'END'
 import sys
@@ -19,6 +17,11 @@ for worker, first, last in zip(workers, ends, ends[1:]):
     print(worker, first + 1, last)
 END
 ss-set pieces "$(cat "$JOB/pieces")"
+
+ss-get --timeout 600 allWorkers >"$JOB/nodes.new"
+mv "$JOB/nodes.new" "$JOB/nodes"
+ss-set workers "$(grep -c . "$JOB/nodes" || true)"
+
 ss-get --timeout 600 counts >"$JOB/counts"
 
 # Checked by a sieve: another way to count than the workers', and each one's part is seen to be right.
