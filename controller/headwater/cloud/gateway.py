@@ -9,7 +9,7 @@ from pathlib import Path
 from headwater.cloud.account import Account
 from headwater.cloud.threads import Pool
 from headwater.errors import Stalled
-from headwater.manifests.resolved import ResolvedCloud
+from headwater.manifests.resolved import Quota, ResolvedCloud
 from headwater.topology.machines import Capabilities, CreateOrder, Listing, Machine
 
 _PATIENCE = 10.0
@@ -94,4 +94,4 @@ class Gateway:
 
 def _essence(cloud: ResolvedCloud) -> ResolvedCloud:
     """What a driver depends on: the quota is checked when planning."""
-    return replace(cloud, quota_instances=None)
+    return replace(cloud, quota=Quota())

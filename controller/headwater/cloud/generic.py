@@ -10,7 +10,7 @@ from libcloud.compute.types import NodeState
 from headwater.cloud.each import attempt_each
 from headwater.cloud.machines import is_gone, tags_of
 from headwater.cloud.seen import Seen
-from headwater.cloud.sizes import choose_size
+from headwater.cloud.sizes import choose_size, offer_of
 from headwater.cloud.tags import to_metadata
 from headwater.errors import Stalled, Transient
 from headwater.topology.machines import Ability, Capabilities, CreateOrder
@@ -30,6 +30,16 @@ class Generic:
 
     def capabilities(self) -> Capabilities:
         """Raises Stalled for a driver whose machines could not be found again, or logged in to."""
+        self._require()
+        tokens = {Ability.TOKENS} if "ex_clienttoken" in self._accepts else set()
+        return Capabilities(
+            abilities=frozenset({Ability.TAGS, *tokens}),
+            lag=_LAG,
+            description=f"{self._name}: {self._driver.name}",
+            sizes=tuple(offer_of(size) for size in self._sold()),
+        )
+
+    def _require(self) -> None:
         if "ex_metadata" not in self._accepts:
             raise Stalled(
                 f"driver {self._name} cannot carry tags: machines of it could not be told from"
@@ -37,12 +47,11 @@ class Generic:
             )
         if "ssh_key" not in self._driver.features.get("create_node", ()):
             raise Stalled(f"driver {self._name} cannot give a machine its login key yet")
-        tokens = {Ability.TOKENS} if "ex_clienttoken" in self._accepts else set()
-        return Capabilities(
-            abilities=frozenset({Ability.TAGS, *tokens}),
-            lag=_LAG,
-            description=f"{self._name}: {self._driver.name}",
-        )
+
+    def _sold(self) -> Sequence[NodeSize]:
+        if not self._sizes:
+            self._sizes = self._driver.list_sizes()
+        return self._sizes
 
     def list(self) -> Seen:
         return Seen(list(self._driver.list_nodes()))
@@ -51,7 +60,7 @@ class Generic:
         """Machines need nothing else."""
 
     def create(self, orders: Sequence[CreateOrder]) -> Sequence[Node | Exception]:
-        self.capabilities()
+        self._require()
         known = () if "ex_clienttoken" in self._accepts else self.list().nodes
         return [self._create_or_error(order, known) for order in orders]
 
@@ -79,14 +88,12 @@ class Generic:
             return e
 
     def _create(self, order: CreateOrder) -> Node:
-        if not self._sizes:
-            self._sizes = self._driver.list_sizes()
         arguments: dict[str, Any] = {"ex_metadata": to_metadata(order.tags)}
         if "ex_clienttoken" in self._accepts:
             arguments["ex_clienttoken"] = order.token
         return self._driver.create_node(
             name=order.name,
-            size=choose_size(self._sizes, order.spec.size, order.spec.cloud),
+            size=choose_size(self._sold(), order.spec.size, order.spec.cloud),
             image=NodeImage(order.spec.image_id, order.spec.image, self._driver),
             auth=NodeAuthSSHKey(order.authorized_key),
             **arguments,

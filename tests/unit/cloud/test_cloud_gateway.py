@@ -12,7 +12,7 @@ from fakes.nodes import DRIVER, MemoryAccount, registered
 from headwater.cloud import account as account_module
 from headwater.cloud.gateway import Gateway
 from headwater.errors import QuotaExceeded, Stalled, Transient
-from headwater.manifests.resolved import ResolvedCloud, Size
+from headwater.manifests.resolved import Quota, ResolvedCloud, Size
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import CreateOrder, Listing, Machine, MachineSpec, Tags
 
@@ -43,7 +43,7 @@ async def gateway(tmp_path: Path, account: MemoryAccount) -> AsyncIterator[Gatew
 
 def cloud(account: MemoryAccount, quota: int | None = None, **further: object) -> ResolvedCloud:
     options = {"account": account, **further}
-    return ResolvedCloud("lab", DRIVER, options=options, quota_instances=quota)
+    return ResolvedCloud("lab", DRIVER, options=options, quota=Quota(quota))
 
 
 def order(index: int, size: Size | None = None) -> CreateOrder:

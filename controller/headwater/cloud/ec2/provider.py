@@ -46,6 +46,7 @@ class Ec2:
             abilities=ABILITIES,
             lag=LAG,
             description=f"ec2: {self._driver.name}, {self._driver.region_name}",
+            sizes=self._launches.offers(),
         )
 
     def list(self) -> Seen:
