@@ -10,7 +10,7 @@ from headwater.cloud.account import Account
 from headwater.cloud.threads import Pool
 from headwater.errors import Stalled
 from headwater.manifests.resolved import Quota, ResolvedCloud
-from headwater.topology.machines import Capabilities, CreateOrder, Listing, Machine
+from headwater.topology.machines import Capabilities, CreateOrder, Listing, Machine, MachineSpec
 
 _PATIENCE = 10.0
 """Seconds that a new revision waits for its clouds to tell what they can do."""
@@ -57,6 +57,14 @@ class Gateway:
         except Stalled as e:
             return Listing(cloud, (), complete=False, error=str(e))
         return await account.observe()
+
+    async def limits(self, cloud: str) -> Mapping[str, int]:
+        """The account's own, by the cloud's words. Raises HeadwaterError."""
+        return await self._account(cloud).limits()
+
+    async def image(self, spec: MachineSpec) -> str:
+        """What its cloud knows of it. Raises HeadwaterError; Stalled where there is none."""
+        return await self._account(spec.cloud).image(spec)
 
     async def create(self, orders: Sequence[CreateOrder]) -> Sequence[Machine | Exception]:
         answers: list[Machine | Exception | None] = [None] * len(orders)

@@ -1,7 +1,7 @@
 """Any libcloud compute driver that can tag a machine as it makes it, as a provider."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from libcloud.compute.base import Node, NodeAuthSSHKey, NodeDriver, NodeImage, NodeSize
@@ -13,7 +13,7 @@ from headwater.cloud.seen import Seen
 from headwater.cloud.sizes import choose_size, offer_of
 from headwater.cloud.tags import to_metadata
 from headwater.errors import Stalled, Transient
-from headwater.topology.machines import Ability, Capabilities, CreateOrder
+from headwater.topology.machines import Ability, Capabilities, CreateOrder, MachineSpec
 
 _LAG = 60.0
 """EC2's "eventual consistency" is said to be over within minutes, and mostly is within seconds."""
@@ -55,6 +55,23 @@ class Generic:
 
     def list(self) -> Seen:
         return Seen(list(self._driver.list_nodes()))
+
+    def limits(self) -> Mapping[str, int]:
+        """Drivers have no common way to ask."""
+        return {}
+
+    def image(self, spec: MachineSpec) -> str:
+        """Of the listing: what `get_image` raises for one that is not there differs by driver."""
+        try:
+            images = {str(image.id): str(image.name) for image in self._driver.list_images()}
+        except NotImplementedError:
+            return "not looked up: the driver lists none"
+        if spec.image_id not in images:
+            raise Stalled(
+                f"image {spec.image!r} is not at cloud {spec.cloud!r}: correct its"
+                f" spec.ids.{spec.cloud} = {spec.image_id!r}"
+            )
+        return images[spec.image_id]
 
     def prepare(self, orders: Sequence[CreateOrder]) -> None:
         """Machines need nothing else."""

@@ -6,9 +6,7 @@ from dataclasses import replace
 
 from headwater.planning.actions import Action, Create, Terminate
 from headwater.planning.planner import Plan
-from headwater.planning.room import Room
-
-_GIBIBYTE = 1 << 30
+from headwater.planning.room import Room, written
 
 
 def fit(plan: Plan, room: Mapping[str, Room]) -> Plan:
@@ -50,8 +48,4 @@ def _short(cloud: str, refused: Mapping[str, int], left: Mapping[str, int]) -> I
     for unit, amount in refused.items():
         lacks = amount - max(left[unit], 0)
         if lacks > 0:
-            yield f"the quota of cloud {cloud} is {_written(lacks, unit)} too small"
-
-
-def _written(amount: int, unit: str) -> str:
-    return f"{amount / _GIBIBYTE:.4g} GiB of memory" if unit == "memory" else f"{amount} {unit}"
+            yield f"the quota of cloud {cloud} is {written(lacks, unit)} too small"

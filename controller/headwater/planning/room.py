@@ -8,6 +8,10 @@ from headwater.manifests.resolved import Catalog, Quota, Size
 from headwater.topology.machines import Capabilities
 from headwater.topology.sizes import Offer, choose
 
+UNITS = {"machines": "instances", "cpus": "cpus", "memory": "memory"}
+"""What is counted, and its key in `spec.quota`; memory is in bytes."""
+_GIBIBYTE = 1 << 30
+
 
 @dataclass(frozen=True, slots=True)
 class Room:
@@ -41,7 +45,7 @@ def room(
     for name, cloud in catalog.clouds.items():
         if cloud.quota != Quota():
             sizes = _sizes(name, capabilities)
-            left = _limits(cloud.quota)
+            left = limits(cloud.quota)
             for size, count in held(name).items():
                 taken = amounts(size, sizes)
                 left = {unit: amount - count * taken[unit] for unit, amount in left.items()}
@@ -49,9 +53,14 @@ def room(
     return found
 
 
-def _limits(quota: Quota) -> dict[str, int]:
-    limits = {"machines": quota.instances, "cpus": quota.cpus, "memory": quota.memory}
-    return {unit: limit for unit, limit in limits.items() if limit is not None}
+def limits(quota: Quota) -> dict[str, int]:
+    """What is limited, by unit."""
+    every = {unit: getattr(quota, key) for unit, key in UNITS.items()}
+    return {unit: limit for unit, limit in every.items() if limit is not None}
+
+
+def written(amount: int, unit: str) -> str:
+    return f"{amount / _GIBIBYTE:.4g} GiB of memory" if unit == "memory" else f"{amount} {unit}"
 
 
 def _sizes(cloud: str, capabilities: Callable[[str], Capabilities]) -> tuple[Offer, ...]:

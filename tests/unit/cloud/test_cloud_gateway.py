@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -274,3 +275,30 @@ async def test_credentials_come_from_a_file_that_git_never_sees(
             gateway.capabilities("lab")
     finally:
         await gateway.close()
+
+
+async def test_what_a_cloud_sells_is_part_of_what_it_can_do(gateway: Gateway) -> None:
+    sold = gateway.capabilities("lab").sizes
+
+    assert [(offer.id, offer.cpus, offer.memory >> 30, offer.price) for offer in sold] == [
+        ("large", 8, 16, 0.4),
+        ("small", 1, 2, 0.1),
+    ]
+
+
+async def test_an_image_is_known_or_told_where_to_correct_it(gateway: Gateway) -> None:
+    there = MachineSpec("lab", "debian", "image-1", Size())
+
+    assert await gateway.image(there) == "Debian"
+    with pytest.raises(Stalled, match=r"correct its spec\.ids\.lab = 'image-2'"):
+        await gateway.image(replace(there, image_id="image-2"))
+
+
+async def test_a_machine_tells_which_size_was_asked_for(gateway: Gateway) -> None:
+    wanted = order(1)
+    size = Size(cpus=1)
+    await gateway.create([replace(wanted, tags=replace(wanted.tags, size=size))])
+
+    [machine] = (await gateway.observe("lab")).machines
+
+    assert machine.tags.size == size

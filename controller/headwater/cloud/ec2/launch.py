@@ -80,6 +80,10 @@ class Launches:
             for size in self._sold()
         )
 
+    def architecture(self, query: Query, spec: MachineSpec) -> str:
+        """The image's. Raises Stalled where there is none."""
+        return self._image(query, spec).architecture
+
     def _sold(self) -> Sequence[NodeSize]:
         """From the driver's own table, without a call."""
         if not self._sizes:
