@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from headwater.app import installation, reader
@@ -19,6 +20,7 @@ from headwater.source.address import SshLogin
 from headwater.source.git import snapshot_of
 from headwater.source.worktrees import snapshot_of_worktree
 from headwater.topology.desired import InstanceSpec, expand
+from headwater.topology.machines import Capabilities
 
 
 async def checkup(settings: Settings, revision: str | None, name: str) -> tuple[Finding, ...]:
@@ -52,7 +54,7 @@ async def _findings(
     if not listing.complete:
         return
     try:
-        able = gateway.capabilities(cloud.name)
+        able = await _with_named(gateway, gateway.capabilities(cloud.name), wanted)
     except HeadwaterError as error:
         yield Finding("capabilities", ok=False, words=str(error))
         return
@@ -65,8 +67,20 @@ async def _findings(
         yield finding
     async for finding in _images(gateway, wanted):
         yield finding
-    for finding in findings.sizes(wanted, able, PriceList(gateway.capabilities, ours)):
+    for finding in findings.sizes(wanted, able, PriceList(lambda _: able, ours)):
         yield finding
+
+
+async def _with_named(
+    gateway: Gateway, able: Capabilities, wanted: list[InstanceSpec]
+) -> Capabilities:
+    """With the sizes that are asked for by a name of which its driver's list does not tell."""
+    if able.sizes is None or not wanted:
+        return able
+    known = {name for offer in able.sizes for name in (offer.id, offer.name)}
+    names = {spec.machine.size.name for spec in wanted if spec.machine.size.name} - known
+    more = await gateway.offers(wanted[0].machine.cloud, names) if names else ()
+    return replace(able, sizes=(*able.sizes, *more))
 
 
 async def _limits(gateway: Gateway, cloud: str) -> AsyncIterator[Finding]:

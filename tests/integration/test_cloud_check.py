@@ -117,6 +117,27 @@ def test_an_image_and_a_size_that_there_are_not_are_told_with_the_next_step(fold
     assert said.startswith("'t3.tiny' for box/one: there is none; change spec.size")
 
 
+def test_a_size_that_the_drivers_table_lacks_is_asked_of_ec2(folder, aws):
+    amazon(folder, aws)
+    write(folder, system(component={"size": {"name": "c8a.2xlarge"}}))
+
+    code, [*_, size] = check(folder)
+
+    assert code == 0
+    assert size[2] == (
+        "'c8a.2xlarge' for box/one: c8a.2xlarge (8 cpus, 16 GiB of memory, price unknown)"
+    )
+
+
+def test_a_region_whose_sizes_the_driver_does_not_know_is_no_cloud_without_sizes(folder, aws):
+    amazon(folder, aws, region="af-south-1")
+    write(folder, system(component={"size": {"cpus": 2}}))
+
+    assert ("sizes", "2 cpus for box/one: there is none;") in [
+        (check, words.partition(" change")[0]) for check, words in problems(folder)
+    ]
+
+
 def test_the_embedded_cloud_is_checked_against_its_quota(folder):
     files = site("process")
     cloud = {"driver": "local", "options": {"level": "process"}, "quota": {"cpus": 3}}

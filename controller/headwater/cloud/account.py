@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +24,7 @@ from headwater.topology.machines import (
     Machine,
     MachineSpec,
 )
+from headwater.topology.sizes import Offer
 
 logger = logging.getLogger("headwater.cloud")
 
@@ -84,6 +85,10 @@ class Account:
     async def limits(self) -> Mapping[str, int]:
         """The account's own. Raises HeadwaterError."""
         return await self._ask(lambda p: p.limits(), _READ_SECONDS, self._reads)
+
+    async def offers(self, names: Collection[str]) -> Sequence[Offer]:
+        """Those of these sizes that there are. Raises HeadwaterError."""
+        return await self._ask(lambda p: p.offers(names), _READ_SECONDS, self._reads)
 
     async def image(self, spec: MachineSpec) -> str:
         """What is known of it, for people. Raises HeadwaterError; Stalled where there is none."""

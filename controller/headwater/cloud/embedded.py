@@ -1,6 +1,6 @@
 """The embedded cloud, as a provider."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from libcloud.compute.base import Node
@@ -13,6 +13,7 @@ from headwater.cloud.tags import CLOUD, to_metadata
 from headwater.errors import Stalled
 from headwater.manifests.resolved import ResolvedCloud
 from headwater.topology.machines import Ability, Capabilities, CreateOrder, MachineSpec
+from headwater.topology.sizes import Offer
 
 _OPTIONS = {"level"}
 _ABILITIES = frozenset({Ability.TAGS, Ability.TOKENS, Ability.PORTS})
@@ -51,6 +52,9 @@ class Embedded:
     def limits(self) -> Mapping[str, int]:
         """This host's are its operator's to know."""
         return {}
+
+    def offers(self, names: Collection[str]) -> Sequence[Offer]:  # noqa: ARG002  # none are sold
+        return ()
 
     def image(self, spec: MachineSpec) -> str:  # noqa: ARG002  # every one is the same
         return "as this host"

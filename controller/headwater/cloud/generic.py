@@ -1,7 +1,7 @@
 """Any libcloud compute driver that can tag a machine as it makes it, as a provider."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from libcloud.compute.base import Node, NodeAuthSSHKey, NodeDriver, NodeImage, NodeSize
@@ -10,10 +10,11 @@ from libcloud.compute.types import NodeState
 from headwater.cloud.each import attempt_each
 from headwater.cloud.machines import is_gone, tags_of
 from headwater.cloud.seen import Seen
-from headwater.cloud.sizes import choose_size, offer_of
+from headwater.cloud.sizes import choose_size, offer_of, prices
 from headwater.cloud.tags import to_metadata
 from headwater.errors import Stalled, Transient
 from headwater.topology.machines import Ability, Capabilities, CreateOrder, MachineSpec
+from headwater.topology.sizes import Offer
 
 _LAG = 60.0
 """EC2's "eventual consistency" is said to be over within minutes, and mostly is within seconds."""
@@ -32,11 +33,12 @@ class Generic:
         """Raises Stalled for a driver whose machines could not be found again, or logged in to."""
         self._require()
         tokens = {Ability.TOKENS} if "ex_clienttoken" in self._accepts else set()
+        offers = tuple(offer_of(size) for size in self._sold())
         return Capabilities(
-            abilities=frozenset({Ability.TAGS, *tokens}),
+            abilities=frozenset({Ability.TAGS, *tokens, *prices(offers)}),
             lag=_LAG,
             description=f"{self._name}: {self._driver.name}",
-            sizes=tuple(offer_of(size) for size in self._sold()),
+            sizes=offers,
         )
 
     def _require(self) -> None:
@@ -59,6 +61,9 @@ class Generic:
     def limits(self) -> Mapping[str, int]:
         """Drivers have no common way to ask."""
         return {}
+
+    def offers(self, names: Collection[str]) -> Sequence[Offer]:  # noqa: ARG002  # all are known
+        return ()
 
     def image(self, spec: MachineSpec) -> str:
         """Of the listing: what `get_image` raises for one that is not there differs by driver."""

@@ -18,6 +18,7 @@ from headwater.cloud.shared import Shared
 from headwater.errors import HeadwaterError, Stalled
 from headwater.manifests.resolved import ResolvedCloud
 from headwater.topology.machines import Capabilities, CreateOrder, MachineSpec
+from headwater.topology.sizes import Offer
 
 DRIVERS_GROUP = "headwater.drivers"
 
@@ -32,6 +33,9 @@ class Provider(Protocol):
 
     def limits(self) -> Mapping[str, int]:
         """The account's own, by the cloud's words; empty where the driver cannot tell."""
+
+    def offers(self, names: Collection[str]) -> Sequence[Offer]:
+        """Those of these sizes that there are, of names that `capabilities` does not tell of."""
 
     def image(self, spec: MachineSpec) -> str:
         """What is known of the image, for people. Raises Stalled where there is none."""

@@ -6,6 +6,7 @@ from libcloud.compute.base import NodeSize
 
 from headwater.errors import Stalled
 from headwater.manifests.resolved import Size
+from headwater.topology.machines import Ability
 from headwater.topology.sizes import Offer, choose
 
 _MEBIBYTE = 1 << 20
@@ -34,6 +35,12 @@ def offer_of(size: NodeSize) -> Offer:
         disk=(size.disk or 0) * GIBIBYTE,
         price=size.price or None,
     )
+
+
+def prices(offers: Iterable[Offer]) -> frozenset[Ability]:
+    """The ability to tell them, where it does of any."""
+    known = any(offer.price is not None for offer in offers)
+    return frozenset({Ability.PRICES}) if known else frozenset()
 
 
 def no_size(wanted: Size, cloud: str) -> str:

@@ -88,8 +88,8 @@ def sizes(
         askers.setdefault(spec.machine.size, []).append(spec)
     for size, specs in askers.items():
         who = f"{_asked(size)} for {nodes(specs)}"
-        offer = choose(able.sizes, size)
-        if not able.sizes:
+        offer = choose(able.sizes or (), size)
+        if able.sizes is None:
             yield Finding("sizes", ok=True, words=f"{who}: as asked for, no sizes are sold here")
         elif offer is None:
             step = "change spec.size of the component, or spec.sizes of the Cloud"
@@ -126,5 +126,5 @@ def _asked(size: Size) -> str:
 def _total(sizes: Iterable[Size], able: Capabilities) -> Counter[str]:
     total: Counter[str] = Counter()
     for size, count in Counter(sizes).items():
-        total.update({unit: n * count for unit, n in amounts(size, able.sizes).items()})
+        total.update({unit: n * count for unit, n in amounts(size, able.sizes or ()).items()})
     return total

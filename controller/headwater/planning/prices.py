@@ -26,7 +26,7 @@ class PriceList:
             sizes = self.capabilities(cloud).sizes
         except HeadwaterError:
             return None
-        if not sizes:
+        if sizes is None:
             return ours.get(size.name or "", 0.0)
         offer = choose(sizes, size)
         return ours.get(offer.id, ours.get(offer.name, offer.price)) if offer else None

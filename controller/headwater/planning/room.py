@@ -29,7 +29,7 @@ class Room:
 
 
 def amounts(size: Size, offers: tuple[Offer, ...]) -> dict[str, int]:
-    """What a machine is: of the size that it is given, or as asked for where none is sold."""
+    """What a machine is: its size, or else as asked for; a name that nobody knows tells nothing."""
     offer = choose(offers, size)
     cpus, memory = (offer.cpus, offer.memory) if offer else (size.cpus or 0, size.memory or 0)
     return {"machines": 1, "cpus": cpus, "memory": memory}
@@ -66,6 +66,6 @@ def written(amount: int, unit: str) -> str:
 def _sizes(cloud: str, capabilities: Callable[[str], Capabilities]) -> tuple[Offer, ...]:
     """None of a cloud that cannot be used: nothing is made there either."""
     try:
-        return capabilities(cloud).sizes
+        return capabilities(cloud).sizes or ()
     except HeadwaterError:
         return ()

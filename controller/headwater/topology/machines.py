@@ -159,8 +159,10 @@ class Capabilities:
     """Machines have an /etc/hosts of their own."""
     description: str = ""
     """One line for people: driver and, for the embedded cloud, the isolation level."""
-    sizes: tuple[Offer, ...] = ()
-    """What it sells; none where machines are as large as they ask to be, and cost nothing."""
+    sizes: tuple[Offer, ...] | None = None
+    """What it sells, as far as is known without asking for more. None: it sells nothing, machines
+    are as large as they ask to be.
+    """
 
     @property
     def idempotent(self) -> bool:

@@ -278,7 +278,7 @@ async def test_credentials_come_from_a_file_that_git_never_sees(
 
 
 async def test_what_a_cloud_sells_is_part_of_what_it_can_do(gateway: Gateway) -> None:
-    sold = gateway.capabilities("lab").sizes
+    sold = gateway.capabilities("lab").sizes or ()
 
     assert [(offer.id, offer.cpus, offer.memory >> 30, offer.price) for offer in sold] == [
         ("large", 8, 16, 0.4),

@@ -27,7 +27,7 @@ def prices(ours: Mapping[str, Mapping[str, float]] | None = None) -> PriceList:
     def capabilities(cloud: str) -> Capabilities:
         if cloud == "broken":
             raise Stalled("no credentials")
-        return Capabilities(sizes=SOLD if cloud == "lab" else ())
+        return Capabilities(sizes=SOLD if cloud == "lab" else None)
 
     return PriceList(capabilities, ours or {})
 
