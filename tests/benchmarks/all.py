@@ -10,6 +10,7 @@ COMMANDS = (
     ("core.py",),
     ("agent.py",),
     ("cluster.py",),
+    ("mission.py",),
     ("parameters.py",),
     ("sites.py",),
     ("memory.py",),

@@ -1,18 +1,32 @@
 """Every example converges, stays so, and follows what is committed."""
 
 import re
+import tarfile
+import time
+from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from e2e.program import Program
+from e2e.program import DEADLINE, Program
 from e2e.systems import example, nothing
 
 EXAMPLES = {"hello-world": 2, "mission-control": 3, "gpod-cluster": 5}
+TEST = "mission-control/test.toml"
+CHECKS = {
+    "the configuration names all three machines",
+    "it is of the snapshot that was asked for",
+    "prime answers on its port",
+    "backup answers on its port",
+}
+PRIMES = "5133 primes up to 50000, counted by {} workers"
+"""Of any table of the prime-counting function."""
 
 
 def begin(program: Program, name: str, workers: int = 4) -> None:
-    """The example is Ready, with few workers where it has many."""
+    """The example is Ready, with few workers where it has many; its test is left out."""
     files = example(name, program.level)
+    files.pop(TEST, None)
     manifest = f"{name}/deployment.toml"
     files[manifest] = files[manifest].replace("replicas = 30", f"replicas = {workers}")
     program.repository.commit(files | nothing())
@@ -133,6 +147,95 @@ def test_prime_of_mission_control_knows_all_three_host_names(program: Program):
         assert own["vncserver"] == f"{own['hostname']}:5900"
 
 
+def mission_tested(program: Program, *arguments: str) -> tuple[int, dict[str, set[str]]]:
+    """`headwater test` of mission control: its exit code, and the checks that failed by name."""
+    ended = program.verb(
+        "test", "mission-control-test", "--reports", "reports", "--junit", "junit.xml", *arguments
+    )
+    suites = ET.parse(program.repository.path / "junit.xml").getroot()  # noqa: S314  # our own
+    checks = [case for s in suites if "mission control" in s.get("name", "") for case in s]
+    assert {case.get("name") for case in checks} == CHECKS, ended
+    found: dict[str, set[str]] = {}
+    for case in checks:
+        if case.find("failure") is not None:
+            found.setdefault(str(case.get("name")), set()).add(str(case.get("classname")))
+    return ended.code, found
+
+
+@pytest.mark.parametrize("level", ["process", "sandbox"], indirect=True)
+def test_mission_control_is_tested_in_one_line_and_each_machine_reports(program: Program):
+    program.repository.commit(example("mission-control", program.level))
+    began = time.monotonic()
+
+    code, failed = mission_tested(program, "--timeout", f"{DEADLINE - 5:.0f}s")
+
+    assert (code, failed) == (0, {})
+    assert time.monotonic() - began < 2 * DEADLINE
+    reports = sorted((program.repository.path / "reports").iterdir())
+    assert [path.name.partition("_")[0] for path in reports] == ["backup.1", "client.1", "prime.1"]
+    configurations = {content(path)["SDCF_MICONYS.xml"] for path in reports}
+    assert len(configurations) == 1
+
+
+def test_a_configuration_that_names_the_wrong_machine_is_found_by_the_checks(program: Program):
+    files = example("mission-control", program.level)
+    recipe = "mission-control/configure.sh"
+    right = "s/BACKUP_SERVER_HOSTNAME/$BACKUP_SERVER_HOSTNAME/g"
+    assert right in files[recipe]
+    wrong = files[recipe].replace(right, "s/BACKUP_SERVER_HOSTNAME/$CLIENT_HOSTNAME/g")
+    program.repository.commit(files | {recipe: wrong})
+
+    _, failed = mission_tested(program)
+
+    everywhere = {"prime", "backup", "client"}
+    assert failed == {
+        "the configuration names all three machines": everywhere,
+        "backup answers on its port": everywhere,
+    }
+
+
+def content(report: Path) -> dict[str, bytes]:
+    """The files in a report, by name."""
+    with tarfile.open(report) as archive:
+        opened = {m.name: archive.extractfile(m) for m in archive if m.isfile()}
+        return {name.removeprefix("./"): file.read() for name, file in opened.items() if file}
+
+
+def test_the_job_of_the_cluster_is_done_by_its_workers_and_reported(
+    program: Program, tmp_path: Path
+):
+    name = "gpod-cluster"
+    begin(program, name, workers=3)
+
+    program.said("reports", name, "--to", str(tmp_path / "fetched"))
+
+    (report,) = (tmp_path / "fetched").iterdir()
+    found = content(report)
+    assert found["result"].decode().strip() == PRIMES.format(3)
+    assert len({line.split()[0] for line in found["counts"].splitlines()}) == 3
+    parameters = program.parameters(name)
+    assert parameters["ce.1"]["result"] == PRIMES.format(3)
+    assert {parameters[f"wn.{n}"]["counted"] for n in (1, 2, 3)} == set(
+        found["counts"].decode().splitlines()
+    )
+
+
+def test_a_worker_that_counts_wrong_is_found_out(program: Program):
+    name, recipe = "gpod-cluster", "gpod-cluster/wn/deploy.sh"
+    files = example(name, program.level)
+    manifest = f"{name}/deployment.toml"
+    files[manifest] = files[manifest].replace("replicas = 30", "replicas = 2")
+    assert "number > 1" in files[recipe]
+    files[recipe] = files[recipe].replace("number > 1", "number > 0")
+    program.repository.commit(files)
+    program.start()
+
+    stalled = program.until_stalled(name).condition("Stalled")
+
+    assert stalled is not None
+    assert "wn.1 found 2763 primes in 1..25000: 2762" in stalled.message
+
+
 def test_the_computing_element_knows_a_repaired_and_an_added_worker(program: Program):
     name = "gpod-cluster"
     begin(program, name, workers=2)
@@ -146,11 +249,25 @@ def test_the_computing_element_knows_a_repaired_and_an_added_worker(program: Pro
     assert nodes() == addresses()
     assert program.parameters(name)["ce.1"]["workers"] == "2"
 
+    program.said("local", "kill", program.instances(name)["wn.2"].machine)
+    program.until(
+        lambda status: any(
+            i.instance == "wn.2" and i.incarnation == 2 and d.is_ready
+            for d in status.deployments
+            for i in d.instances
+        ),
+        "wn.2 is repaired",
+    )
+
+    assert nodes() == addresses()
+    assert program.parameters(name)["ce.1"]["result"] == PRIMES.format(2)
+
     program.repository.edit(f"{name}/deployment.toml", "replicas = 2", "replicas = 3")
     program.until_ready(name)
 
     assert nodes() == addresses()
     assert program.parameters(name)["ce.1"]["workers"] == "3"
+    assert program.parameters(name)["ce.1"]["result"] == PRIMES.format(3)
 
 
 def test_the_whole_cluster_of_thirty_workers_converges(program: Program):
@@ -159,5 +276,6 @@ def test_the_whole_cluster_of_thirty_workers_converges(program: Program):
     parameters = program.parameters("gpod-cluster")
 
     assert parameters["ce.1"]["workers"] == "30"
+    assert parameters["ce.1"]["result"] == PRIMES.format(30)
     assert all(int(str(parameters[f"wn.{n}"]["slots"])) >= 1 for n in range(1, 31))
     assert len(program.machines()) == 31

@@ -127,7 +127,8 @@ def test_a_kill_in_the_middle_of_the_end_changes_neither_verdict_nor_history(pro
 
 def test_a_deployment_whose_ttl_is_over_goes_and_comes_back_with_a_change(program: Program):
     begin(program, system(ttl="10s"))
-    program.until_ready("box")
+    program.until(lambda status: any(d.ended for d in status.deployments), "its run has ended")
+    assert runs(program) == [(1, "success")]
     program.kill()
     program.start()
     status = until_over(program, "expired")

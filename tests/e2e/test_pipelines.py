@@ -163,7 +163,7 @@ class TestWithAController:
 def test_the_example_pipeline_s_own_command_passes(program: Program, scratch: Path):
     pipeline = (EXAMPLES / ".gitlab-ci.yml").read_text()
     (command,) = re.findall(r"^    - (headwater test .*)$", pipeline, re.MULTILINE)
-    revision = program.repository.commit(example("hello-world", program.level))
+    revision = program.repository.commit(example("mission-control", program.level))
 
     ended = subprocess.run(
         ["sh", "-ec", command],
@@ -182,11 +182,12 @@ def test_the_example_pipeline_s_own_command_passes(program: Program, scratch: Pa
 
     assert ended.returncode == 0, ended
     suites = ET.parse(program.repository.path / "junit.xml").getroot()  # noqa: S314  # our own
-    assert [suite.get("name") for suite in suites] == [
-        "hello-world/apache1.1",
-        "hello-world/testclient1.1",
-    ]
+    machines = [f"mission-control-test/{node}.1" for node in ("backup", "client", "prime")]
+    assert sorted(suite.get("name", "") for suite in suites) == sorted(
+        [*machines, *(f"{machine}: mission control" for machine in machines)]
+    )
     assert {suite.get("failures") for suite in suites} == {"0"}
+    assert len(list((program.repository.path / "reports").iterdir())) == 3
     assert list(scratch.iterdir()) == []
 
 

@@ -1,5 +1,6 @@
 """The example repository is read as its users' are."""
 
+import ast
 import subprocess
 import sys
 from hashlib import sha1
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples-repo"
 MANIFESTS = sorted(path for path in EXAMPLES.rglob("*.toml") if path.name != "tombi.toml")
 TEMPLATES = [path for path in MANIFESTS if path.name.endswith(".template.toml")]
-RECIPES = sorted(EXAMPLES.rglob("*.sh"))
+RECIPES = sorted([*EXAMPLES.rglob("*.sh"), *EXAMPLES.rglob("*.py")])
 
 
 def compiled() -> Catalog:
@@ -38,6 +39,7 @@ def test_every_example_compiles_without_diagnostics():
         "gpod-cluster",
         "hello-world",
         "mission-control",
+        "mission-control-test",
         "news-contact",
     }
     assert catalog.resources == len(MANIFESTS) - len(TEMPLATES) + len(made)
@@ -47,6 +49,14 @@ def test_the_headline_example_has_one_computing_element_and_thirty_workers():
     nodes = compiled().deployments["gpod-cluster"].nodes
 
     assert {name: node.replicas for name, node in nodes.items()} == {"ce": 1, "wn": 30}
+
+
+def test_the_test_of_mission_control_is_mission_control_itself():
+    catalog = compiled()
+    service, test = (catalog.deployments[f"mission-control{end}"] for end in ("", "-test"))
+
+    assert (service.lifecycle, test.lifecycle) == ("service", "test")
+    assert service.nodes == test.nodes
 
 
 def test_the_news_exchange_is_one_template_in_several_shapes():
@@ -128,6 +138,9 @@ def test_the_linter_of_editors_finds_what_the_controller_finds(tmp_path, file, o
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.relative_to(EXAMPLES).as_posix())
-def test_every_recipe_is_a_program_that_the_shell_can_read(path):
+def test_every_recipe_is_a_program_that_its_interpreter_can_read(path):
     assert path.stat().st_mode & 0o111 == 0o111
-    subprocess.run(["sh", "-n", path], check=True)
+    if path.suffix == ".py":
+        ast.parse(path.read_text(), feature_version=(3, 6))
+    else:
+        subprocess.run(["sh", "-n", path], check=True)

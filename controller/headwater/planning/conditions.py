@@ -112,7 +112,7 @@ def _leaving(situation: Situation) -> tuple[Condition, ...]:
     if situation.run.orphan:
         return (Condition("Ready", status=True, reason="Orphaned", message=ORPHANED),)
     busy = f"{len(situation.machines)} machines to remove"
-    return _progressing("Removing", busy) if situation.machines else ()
+    return () if situation.is_gone else _progressing("Removing", busy)
 
 
 def _wanted(situation: Situation) -> set[InstanceKey]:

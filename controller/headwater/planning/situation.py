@@ -66,3 +66,9 @@ class Situation:
     tasks: TaskMemory = field(default_factory=TaskMemory)
     waits: tuple[Wait, ...] = ()
     """Other deployments that come first."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Nobody asks for it, and every cloud has told twice that nothing is there."""
+        unsure = self.machines or self.limbo or self.incomplete
+        return self.desired is None and not unsure

@@ -58,7 +58,7 @@ def _phase(
     ready = {condition.type: condition.status for condition in conditions}
     states = {instance.state for instance in instances}
     if situation.desired is None:
-        return Phase.FINALIZING if situation.machines else Phase.DONE
+        return Phase.DONE if situation.is_gone else Phase.FINALIZING
     undone = not situation.run.abort and states & UNENDED
     rests = {
         Phase.SENDING_REPORTS: reports_awaited(situation) and not undone,

@@ -149,7 +149,7 @@ class Reconciler:
             situation = self.survey.situation(name, before.desired, run)
             situation = self.executor.tasks.notice(situation)
             rest = next_step(situation)
-        if _is_gone(situation) and not errors:
+        if situation.is_gone and not errors:
             if not self.wanted.is_removed(name):  # A newer revision asks for it again.
                 return Next("changed", 0.0)
             self._forget(situation)
@@ -229,12 +229,6 @@ class Reconciler:
         # Machines that a listing lacked come back to the same safety.
         self.executor.ledger.forget_deployment(name, keep_run=run.protect or run.orphan)
         self.executor.tasks.memory.forget(name)
-
-
-def _is_gone(situation: Situation) -> bool:
-    """Nobody asks for it, and every cloud has told twice that nothing is there."""
-    unsure = situation.machines or situation.limbo or situation.incomplete
-    return situation.desired is None and not unsure
 
 
 def _next(situation: Situation, done: Plan, rest: Plan, errors: list[HeadwaterError]) -> Next:

@@ -169,13 +169,13 @@ def as_task(machine: Machine, task: TaskRecord, hooks: Hooks, nodes: Nodes) -> T
     return Task(
         id=task.id,
         steps=hooks.steps.get(task.kind, ()),
-        environment=(*environment(machine.key, machine.id.cloud, nodes), *_scaling(task)),
+        environment=(*environment(machine.key, machine.id.cloud, nodes), *scaling(task)),
         timeout=timeout(task.kind, hooks),
         collects=task.kind is RecipeKind.REPORT,
     )
 
 
-def _scaling(task: TaskRecord) -> tuple[tuple[str, str], ...]:
+def scaling(task: TaskRecord) -> tuple[tuple[str, str], ...]:
     """What a hook is told, by our names and by the seed's."""
     if not task.change:
         return ()

@@ -94,7 +94,10 @@ def _unreadable(prefix: str, files: Sequence[tuple[str, str]]) -> Element:
 
 
 def read_report(instance: str, archive: BinaryIO) -> Results:
-    """The JUnit files (`*.xml`) of a report. Nothing is unpacked, and nothing is believed."""
+    """The JUnit files among the `*.xml` of a report. Nothing is unpacked, and nothing is believed.
+
+    XML of another kind is no result: a machine's configuration may be in its report.
+    """
     suites: list[Element] = []
     unreadable: list[tuple[str, str]] = []
     try:
@@ -178,11 +181,9 @@ def parse(content: bytes) -> Element:
 def _suites(root: Element | None) -> list[Element]:
     if root is None:
         raise Unreadable(f"it is larger than {FILE_LIMIT // 2**20} MiB")
-    if root.tag not in _SUITES:
-        raise Unreadable(f"it is no JUnit file: its root is {printable(root.tag)!r}")
     if root.tag == "testsuite":
         return [root]
-    return [suite for suite in root if suite.tag == "testsuite"]
+    return [suite for suite in root if suite.tag == "testsuite"] if root.tag in _SUITES else []
 
 
 def printable(text: str) -> str:

@@ -3,7 +3,10 @@
 import re
 from pathlib import Path
 
-from fakes.builders import desired, node
+from fakes.builders import NOON, desired, node
+from headwater.manifests.resolved import RecipeKind
+from headwater.planning.records import TaskRecord
+from headwater.reconcile.tasks import scaling
 from headwater.topology.surroundings import environment as told
 from headwater_agent import surroundings, verbs
 
@@ -18,8 +21,10 @@ def verbs_listed() -> dict[str, str]:
     return dict(cells)
 
 
-def variables() -> set[str]:
-    return set(re.findall(r"^\| `([A-Z]+_[A-Z_]+|PATH|HOME)`", README.read_text(), re.MULTILINE))
+def variables(table: str) -> set[str]:
+    """Listed in the table that follows these words."""
+    text = README.read_text().partition(table)[2].lstrip().partition("\n\n")[0]
+    return set(re.findall(r"^\| `([A-Z]+_[A-Z_]+|PATH|HOME)`", text, re.MULTILINE))
 
 
 def test_every_variable_of_a_step_is_listed_and_no_other(monkeypatch, tmp_path):
@@ -30,7 +35,13 @@ def test_every_variable_of_a_step_is_listed_and_no_other(monkeypatch, tmp_path):
     pairs = [list(pair) for pair in told(spec.key, spec.machine.cloud, system.nodes)]
     found = {name.decode() for name in surroundings.environment(str(tmp_path), pairs)}
 
-    assert variables() == found
+    assert variables("## Environment") == found
+
+
+def test_what_hooks_find_besides_is_listed():
+    task = TaskRecord("t", RecipeKind.ON_INSTANCE_ADD, NOON, 1, change="add", instances=("wn.3",))
+
+    assert variables("Hooks find more:") == {name for name, _ in scaling(task)}
 
 
 def test_every_verb_is_listed_with_its_usage():

@@ -82,7 +82,6 @@ def test_what_recipes_left_stands_beside_it_with_its_instance(content):
         (b"<testsuite>", "it is not XML"),
         (b"", "it is not XML"),
         (b"\xff\xfe\x00", "it is not XML"),
-        (b"<html/>", "it is no JUnit file: its root is 'html'"),
         (b'<!DOCTYPE x [<!ENTITY a "b">]><testsuite>&a;</testsuite>', "it declares a document"),
         (b'<!DOCTYPE x SYSTEM "file:///etc/passwd"><testsuite/>', "it declares a document type"),
         (b"<testsuite>" * 60 + b"</testsuite>" * 60, "nested deeper than 50"),
@@ -95,6 +94,13 @@ def test_a_malformed_file_is_a_failed_case_that_says_so(content, why):
     assert good.get("name") == "shop/web.1: curl"
     assert (bad.get("failures"), bad[0].get("name")) == ("1", "a.xml")
     assert why in str(bad[0][0].get("message"))
+
+
+def test_xml_of_another_kind_is_no_result():
+    found = read_report("web.1", archive({"a.xml": SUITE, "b.xml": b"<html><testsuite/></html>"}))
+
+    assert names(written(found))[2:] == ["shop/web.1: curl"]
+    assert found.unreadable == ()
 
 
 def test_a_file_that_is_too_large_is_not_read(monkeypatch):
