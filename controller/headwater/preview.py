@@ -14,8 +14,10 @@ from headwater.manifests.snapshot import Snapshot
 from headwater.planning.decision import decide
 from headwater.planning.failure import tolerated
 from headwater.planning.planner import Plan
+from headwater.planning.prices import PriceList, priced
 from headwater.planning.records import Run, next_run
 from headwater.planning.situation import Fleet, Situation
+from headwater.prices import read_prices
 from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.gathering import gathered, taken_away
 from headwater.reconcile.ledger import Ledger
@@ -49,6 +51,7 @@ async def preview(settings: Settings, revision: str | None, name: str | None) ->
     Reads the repository, the clouds and the state directory; changes none of them. Raises
     Refused for an unknown revision or deployment.
     """
+    ours = read_prices(settings.prices)
     ledger = Ledger(_Documents(settings.state.absolute()))
     snapshot = await asyncio.to_thread(_snapshot, settings, revision, ledger.note(ACCEPTED))
     catalog = await asyncio.to_thread(reader(), snapshot)
@@ -64,8 +67,15 @@ async def preview(settings: Settings, revision: str | None, name: str | None) ->
         world = _World(gateway, ledger, observer, Exchange(ledger, now), now)
         view = _View(world, catalog, desired, sources(settings), frozenset(snapshot.approvals))
         situations = [view.situation(n, desired.get(n)) for n in names]
+        prices = PriceList(gateway.capabilities, ours)
+        plans = [_priced(situation, prices) for situation in situations]
     errors = tuple(str(d) for d in catalog.diagnostics)
-    return Preview(tuple(_plan(situation) for situation in situations), errors)
+    return Preview(tuple(plans), errors)
+
+
+def _priced(situation: Situation, prices: PriceList) -> Plan:
+    plan = _plan(situation)
+    return replace(plan, price=priced(plan.actions, situation.machines, prices))
 
 
 def _plan(situation: Situation) -> Plan:

@@ -106,6 +106,8 @@ class Settings(BaseModel):
     """Between two looks at the clouds while nothing happens."""
     allow_rewind: bool = False
     """Accept a branch that no longer contains the last accepted revision (a force-push)."""
+    prices: Path | None = None
+    """Prices of sizes per hour, by cloud; they win over what the clouds' drivers know."""
     timeout: Seconds | None = None
     """End the whole run after this long."""
 
@@ -117,7 +119,7 @@ class Settings(BaseModel):
         return (self.secrets or self.state / "secrets").absolute()
 
 
-_PATHS = ("state", "known_hosts", "ssh_key", "secrets", "age_identity")
+_PATHS = ("state", "known_hosts", "ssh_key", "secrets", "age_identity", "prices")
 
 
 def load(

@@ -133,7 +133,14 @@ def machine(
     instance: InstanceKey | None = None,
 ) -> Machine:
     """Of this specification, unless `digest` says that it is of another."""
-    tags = Tags("house", instance or spec.key, incarnation, digest or spec.machine_digest, "r0")
+    tags = Tags(
+        "house",
+        instance or spec.key,
+        incarnation,
+        digest or spec.machine_digest,
+        "r0",
+        size=spec.machine.size,
+    )
     return Machine(
         id=MachineId(spec.machine.cloud, id),
         name=id,

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from fakes.answers import FakeAnswers
@@ -12,7 +13,7 @@ from fakes.machines import Agents, FakeMachines
 from fakes.reports import MemoryReports
 from fakes.secrets import SEAL, FakeSecrets
 from fakes.store import Disk, MemoryStore
-from headwater.manifests.resolved import Catalog, ResolvedDeployment
+from headwater.manifests.resolved import Catalog, Quota, ResolvedDeployment
 from headwater.manifests.snapshot import Snapshot
 from headwater.planning.events import Event, StatusChanged
 from headwater.planning.status import DeploymentStatus
@@ -95,6 +96,8 @@ class House:
         self.machines = machines or FakeMachines(agents, prompt=prompt)
         self.store = store or CountingStore(disk)
         self.reports = MemoryReports(self.store.disk)
+        self.quota = Quota()
+        """Of every cloud of the revisions that follow."""
         self.clock = Clock()
         if isinstance(self.clouds, FakeClouds):
             self.clouds.clock = clock or self.clock
@@ -212,6 +215,8 @@ class House:
     ) -> None:
         """A revision, and a first look at the clouds."""
         wished = catalog(*deployments, revision=revision, failed=failed)
+        clouds = {name: replace(c, quota=self.quota) for name, c in wished.clouds.items()}
+        wished = replace(wished, clouds=clouds)
         await self.clouds.configure(wished.clouds)
         self.reconciler.wanted.update(wished)
         await self.look()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from libcloud.common.exceptions import BaseHTTPError
-from libcloud.compute.base import Node, NodeDriver, NodeSize
+from libcloud.compute.base import Node, NodeDriver, NodeImage, NodeSize
 from libcloud.compute.providers import DRIVERS
 from libcloud.compute.types import NodeState
 
@@ -61,6 +61,10 @@ class MemoryDriver(NodeDriver):
             NodeSize("large", "large", 16384, 100, None, 0.4, self, {"vcpus": 8}),
             NodeSize("small", "small", 2048, 20, None, 0.1, self, {"vcpus": 1}),
         ]
+
+    def list_images(self, location: Any = None) -> list[NodeImage]:
+        del location
+        return [NodeImage("image-1", "Debian", self)]
 
     def create_node(self, name, size, image, auth, ex_metadata):  # type: ignore[no-untyped-def,override]
         self._account.enter("create")

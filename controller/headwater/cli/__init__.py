@@ -22,6 +22,7 @@ _VERBS = {
     "suspend": Verb("headwater.cli.control:suspend", "Leave a deployment as it is for a while."),
     "resume": Verb("headwater.cli.control:resume", "End a suspension."),
     "schema": Verb("headwater.cli.schema:schema", "Write JSON Schemas and CRDs."),
+    "cloud": Verb("headwater.cli.cloud:group", "Check a cloud against the manifests."),
     "local": Verb("headwater.cli.local:group", "Look after the machines of the embedded cloud."),
     "demo": Verb("headwater.cli.demo:demo", "See it work, on this host, in a minute."),
 }

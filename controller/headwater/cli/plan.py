@@ -25,6 +25,7 @@ ERRORS = 1
 @click.option("--revision", metavar="R", help="A commit, tag or branch; default: the branch.")
 @click.option("--worktree", is_flag=True, help="Plan the files as they are on disk.")
 @click.option("--path", metavar="P", help="Only manifests below this folder count.")
+@click.option("--prices", type=click.Path(path_type=Path), help="A file of sizes' prices.")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings; headwater.toml if any.")
 @click.option("--output", "-o", type=click.Choice(["text", "markdown", "json"]), default="text")
 @state_option

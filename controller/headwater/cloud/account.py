@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +16,15 @@ from headwater.cloud.provider import Provider, opener
 from headwater.cloud.threads import Pool, Threads
 from headwater.errors import HeadwaterError, Transient
 from headwater.manifests.resolved import ResolvedCloud
-from headwater.topology.machines import Ability, Capabilities, CreateOrder, Listing, Machine
+from headwater.topology.machines import (
+    Ability,
+    Capabilities,
+    CreateOrder,
+    Listing,
+    Machine,
+    MachineSpec,
+)
+from headwater.topology.sizes import Offer
 
 logger = logging.getLogger("headwater.cloud")
 
@@ -73,6 +81,18 @@ class Account:
             self._listing = asyncio.create_task(self._list())
             self._listing.add_done_callback(self._end_sharing)
         return await asyncio.shield(self._listing)
+
+    async def limits(self) -> Mapping[str, int]:
+        """The account's own. Raises HeadwaterError."""
+        return await self._ask(lambda p: p.limits(), _READ_SECONDS, self._reads)
+
+    async def offers(self, names: Collection[str]) -> Sequence[Offer]:
+        """Those of these sizes that there are. Raises HeadwaterError."""
+        return await self._ask(lambda p: p.offers(names), _READ_SECONDS, self._reads)
+
+    async def image(self, spec: MachineSpec) -> str:
+        """What is known of it, for people. Raises HeadwaterError; Stalled where there is none."""
+        return await self._ask(lambda p: p.image(spec), _READ_SECONDS, self._reads)
 
     async def create(self, orders: Sequence[CreateOrder]) -> Sequence[Machine | Exception]:
         """One answer per order. A creation that takes too long is Transient, not undone."""

@@ -1,6 +1,6 @@
 """The embedded cloud, as a provider."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from libcloud.compute.base import Node
@@ -12,7 +12,8 @@ from headwater.cloud.seen import Seen
 from headwater.cloud.tags import CLOUD, to_metadata
 from headwater.errors import Stalled
 from headwater.manifests.resolved import ResolvedCloud
-from headwater.topology.machines import Ability, Capabilities, CreateOrder
+from headwater.topology.machines import Ability, Capabilities, CreateOrder, MachineSpec
+from headwater.topology.sizes import Offer
 
 _OPTIONS = {"level"}
 _ABILITIES = frozenset({Ability.TAGS, Ability.TOKENS, Ability.PORTS})
@@ -47,6 +48,16 @@ class Embedded:
 
     def _is_own(self, node: Node) -> bool:
         return bool(node.extra["metadata"].get(CLOUD, self._name) == self._name)
+
+    def limits(self) -> Mapping[str, int]:
+        """This host's are its operator's to know."""
+        return {}
+
+    def offers(self, names: Collection[str]) -> Sequence[Offer]:  # noqa: ARG002  # none are sold
+        return ()
+
+    def image(self, spec: MachineSpec) -> str:  # noqa: ARG002  # every one is the same
+        return "as this host"
 
     def prepare(self, orders: Sequence[CreateOrder]) -> None:
         """Machines need nothing else."""

@@ -1,7 +1,7 @@
 """All clouds of the manifests, as the loop's Clouds."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +9,9 @@ from pathlib import Path
 from headwater.cloud.account import Account
 from headwater.cloud.threads import Pool
 from headwater.errors import Stalled
-from headwater.manifests.resolved import ResolvedCloud
-from headwater.topology.machines import Capabilities, CreateOrder, Listing, Machine
+from headwater.manifests.resolved import Quota, ResolvedCloud
+from headwater.topology.machines import Capabilities, CreateOrder, Listing, Machine, MachineSpec
+from headwater.topology.sizes import Offer
 
 _PATIENCE = 10.0
 """Seconds that a new revision waits for its clouds to tell what they can do."""
@@ -58,6 +59,18 @@ class Gateway:
             return Listing(cloud, (), complete=False, error=str(e))
         return await account.observe()
 
+    async def limits(self, cloud: str) -> Mapping[str, int]:
+        """The account's own, by the cloud's words. Raises HeadwaterError."""
+        return await self._account(cloud).limits()
+
+    async def offers(self, cloud: str, names: Collection[str]) -> Sequence[Offer]:
+        """Those of these sizes that there are. Raises HeadwaterError."""
+        return await self._account(cloud).offers(names)
+
+    async def image(self, spec: MachineSpec) -> str:
+        """What its cloud knows of it. Raises HeadwaterError; Stalled where there is none."""
+        return await self._account(spec.cloud).image(spec)
+
     async def create(self, orders: Sequence[CreateOrder]) -> Sequence[Machine | Exception]:
         answers: list[Machine | Exception | None] = [None] * len(orders)
         places: dict[str, list[int]] = {}
@@ -94,4 +107,4 @@ class Gateway:
 
 def _essence(cloud: ResolvedCloud) -> ResolvedCloud:
     """What a driver depends on: the quota is checked when planning."""
-    return replace(cloud, quota_instances=None)
+    return replace(cloud, quota=Quota())

@@ -1,7 +1,7 @@
 """Any libcloud compute driver that can tag a machine as it makes it, as a provider."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from libcloud.compute.base import Node, NodeAuthSSHKey, NodeDriver, NodeImage, NodeSize
@@ -10,10 +10,11 @@ from libcloud.compute.types import NodeState
 from headwater.cloud.each import attempt_each
 from headwater.cloud.machines import is_gone, tags_of
 from headwater.cloud.seen import Seen
-from headwater.cloud.sizes import choose_size
+from headwater.cloud.sizes import choose_size, offer_of, prices
 from headwater.cloud.tags import to_metadata
 from headwater.errors import Stalled, Transient
-from headwater.topology.machines import Ability, Capabilities, CreateOrder
+from headwater.topology.machines import Ability, Capabilities, CreateOrder, MachineSpec
+from headwater.topology.sizes import Offer
 
 _LAG = 60.0
 """EC2's "eventual consistency" is said to be over within minutes, and mostly is within seconds."""
@@ -30,6 +31,17 @@ class Generic:
 
     def capabilities(self) -> Capabilities:
         """Raises Stalled for a driver whose machines could not be found again, or logged in to."""
+        self._require()
+        tokens = {Ability.TOKENS} if "ex_clienttoken" in self._accepts else set()
+        offers = tuple(offer_of(size) for size in self._sold())
+        return Capabilities(
+            abilities=frozenset({Ability.TAGS, *tokens, *prices(offers)}),
+            lag=_LAG,
+            description=f"{self._name}: {self._driver.name}",
+            sizes=offers,
+        )
+
+    def _require(self) -> None:
         if "ex_metadata" not in self._accepts:
             raise Stalled(
                 f"driver {self._name} cannot carry tags: machines of it could not be told from"
@@ -37,21 +49,40 @@ class Generic:
             )
         if "ssh_key" not in self._driver.features.get("create_node", ()):
             raise Stalled(f"driver {self._name} cannot give a machine its login key yet")
-        tokens = {Ability.TOKENS} if "ex_clienttoken" in self._accepts else set()
-        return Capabilities(
-            abilities=frozenset({Ability.TAGS, *tokens}),
-            lag=_LAG,
-            description=f"{self._name}: {self._driver.name}",
-        )
+
+    def _sold(self) -> Sequence[NodeSize]:
+        if not self._sizes:
+            self._sizes = self._driver.list_sizes()
+        return self._sizes
 
     def list(self) -> Seen:
         return Seen(list(self._driver.list_nodes()))
+
+    def limits(self) -> Mapping[str, int]:
+        """Drivers have no common way to ask."""
+        return {}
+
+    def offers(self, names: Collection[str]) -> Sequence[Offer]:  # noqa: ARG002  # all are known
+        return ()
+
+    def image(self, spec: MachineSpec) -> str:
+        """Of the listing: what `get_image` raises for one that is not there differs by driver."""
+        try:
+            images = {str(image.id): str(image.name) for image in self._driver.list_images()}
+        except NotImplementedError:
+            return "not looked up: the driver lists none"
+        if spec.image_id not in images:
+            raise Stalled(
+                f"image {spec.image!r} is not at cloud {spec.cloud!r}: correct its"
+                f" spec.ids.{spec.cloud} = {spec.image_id!r}"
+            )
+        return images[spec.image_id]
 
     def prepare(self, orders: Sequence[CreateOrder]) -> None:
         """Machines need nothing else."""
 
     def create(self, orders: Sequence[CreateOrder]) -> Sequence[Node | Exception]:
-        self.capabilities()
+        self._require()
         known = () if "ex_clienttoken" in self._accepts else self.list().nodes
         return [self._create_or_error(order, known) for order in orders]
 
@@ -79,14 +110,12 @@ class Generic:
             return e
 
     def _create(self, order: CreateOrder) -> Node:
-        if not self._sizes:
-            self._sizes = self._driver.list_sizes()
         arguments: dict[str, Any] = {"ex_metadata": to_metadata(order.tags)}
         if "ex_clienttoken" in self._accepts:
             arguments["ex_clienttoken"] = order.token
         return self._driver.create_node(
             name=order.name,
-            size=choose_size(self._sizes, order.spec.size, order.spec.cloud),
+            size=choose_size(self._sold(), order.spec.size, order.spec.cloud),
             image=NodeImage(order.spec.image_id, order.spec.image, self._driver),
             auth=NodeAuthSSHKey(order.authorized_key),
             **arguments,

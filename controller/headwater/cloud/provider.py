@@ -17,7 +17,8 @@ from headwater.cloud.seen import Seen
 from headwater.cloud.shared import Shared
 from headwater.errors import HeadwaterError, Stalled
 from headwater.manifests.resolved import ResolvedCloud
-from headwater.topology.machines import Capabilities, CreateOrder
+from headwater.topology.machines import Capabilities, CreateOrder, MachineSpec
+from headwater.topology.sizes import Offer
 
 DRIVERS_GROUP = "headwater.drivers"
 
@@ -29,6 +30,15 @@ class Provider(Protocol):
 
     def list(self) -> Seen:
         """Every machine of the account; those that are not ours may be counted only."""
+
+    def limits(self) -> Mapping[str, int]:
+        """The account's own, by the cloud's words; empty where the driver cannot tell."""
+
+    def offers(self, names: Collection[str]) -> Sequence[Offer]:
+        """Those of these sizes that there are, of names that `capabilities` does not tell of."""
+
+    def image(self, spec: MachineSpec) -> str:
+        """What is known of the image, for people. Raises Stalled where there is none."""
 
     def prepare(self, orders: Sequence[CreateOrder]) -> None:
         """Make what a batch needs besides machines, before its creation is given a place in line.

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from headwater.manifests.resolved import Size
 from headwater.topology.batches import read, written
 from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import Batch, Tags
@@ -18,6 +19,8 @@ MACHINE_DIGEST = "headwater:machine-digest"
 REVISION = "headwater:revision"
 SAFETY = "headwater:safety"
 """`protect`, `orphan` or both, with a space between; absent where it would be empty."""
+SIZE = "headwater:size"
+"""What was asked for: `name=m5.large`, or `cpus=4 memory=8589934592 disk=0` in part."""
 MEMBERS = "headwater:members"
 """In place of index and incarnation, where one call has made several machines."""
 
@@ -36,6 +39,7 @@ def to_metadata(tags: Tags) -> dict[str, str]:
         MACHINE_DIGEST: tags.machine_digest,
         REVISION: tags.revision,
         **({SAFETY: said} if said else {}),
+        **({SIZE: size} if (size := _size_written(tags.size)) else {}),
     }
 
 
@@ -80,7 +84,24 @@ def from_metadata(metadata: Mapping[str, object], installation: str) -> Tags | N
         revision,
         protect="protect" in safety,
         orphan="orphan" in safety,
+        size=_size(str(metadata.get(SIZE, ""))),
     )
+
+
+def _size_written(size: Size) -> str:
+    if size.name is not None:
+        return f"name={size.name}"
+    needs = {"cpus": size.cpus, "memory": size.memory, "disk": size.disk}
+    return " ".join(f"{need}={amount}" for need, amount in needs.items() if amount is not None)
+
+
+def _size(text: str) -> Size:
+    """What cannot be read asks for nothing."""
+    if text.startswith("name="):
+        return Size(name=text.removeprefix("name="))
+    needs = dict(part.split("=", 1) for part in text.split() if "=" in part)
+    cpus, memory, disk = (_number(needs.get(need)) for need in ("cpus", "memory", "disk"))
+    return Size(cpus, memory, disk)
 
 
 def _number(value: object) -> int | None:

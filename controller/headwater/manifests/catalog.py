@@ -12,8 +12,15 @@ from headwater.manifests.index import Defined, Index
 from headwater.manifests.inheritance import Components
 from headwater.manifests.naming import with_sites
 from headwater.manifests.parse import Parser
+from headwater.manifests.quantities import size_bytes
 from headwater.manifests.resolve import Resolution
-from headwater.manifests.resolved import Catalog, Diagnostic, ResolvedCloud, ResolvedDeployment
+from headwater.manifests.resolved import (
+    Catalog,
+    Diagnostic,
+    Quota,
+    ResolvedCloud,
+    ResolvedDeployment,
+)
 from headwater.manifests.snapshot import Snapshot
 
 
@@ -66,7 +73,11 @@ def _cloud(cloud: Defined[Cloud]) -> ResolvedCloud:
         region=spec.region,
         credentials=spec.credentials,
         options=spec.options,
-        quota_instances=spec.quota.instances,
+        quota=Quota(
+            spec.quota.instances,
+            spec.quota.cpus,
+            size_bytes(spec.quota.memory) if spec.quota.memory else None,
+        ),
         reads_per_second=spec.limits.reads_per_second,
         writes_per_second=spec.limits.writes_per_second,
     )

@@ -212,13 +212,23 @@ class ResolvedDeployment:
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """How much of ours a cloud may hold; None is no limit."""
+
+    instances: int | None = None
+    cpus: int | None = None
+    memory: int | None = None
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedCloud:
     name: str
     driver: str
     region: str = ""
     credentials: str = ""
     options: Mapping[str, object] = field(default_factory=dict)
-    quota_instances: int | None = None
+    quota: Quota = Quota()
     reads_per_second: float | None = None
     writes_per_second: float | None = None
     """Limits of our own on calls; None leaves it to the driver's default."""

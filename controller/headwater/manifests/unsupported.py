@@ -22,8 +22,6 @@ UNSUPPORTED = (
     Unsupported("Component", "spec.volumes", harmless=([],)),
     Unsupported("Image", "spec.build"),
     Unsupported("Image", "spec.source"),
-    Unsupported("Cloud", "spec.quota.cpus"),
-    Unsupported("Cloud", "spec.quota.memory"),
 )
 
 

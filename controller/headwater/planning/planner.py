@@ -9,6 +9,7 @@ from headwater.planning.budget import Budget, budget
 from headwater.planning.failure import tolerated
 from headwater.planning.health import replaceable, unsound
 from headwater.planning.lifecycle import ending
+from headwater.planning.prices import Price
 from headwater.planning.records import WorkState
 from headwater.planning.seats import (
     ADOPTED,
@@ -46,6 +47,8 @@ class Plan:
     """The digest by which a person let it through; empty where no approval was needed."""
     approved: frozenset[str] = frozenset()
     """The rules of the guard that the approval let it through."""
+    price: Price | None = None
+    """Per hour; None where nobody has asked."""
     tasks: tuple[RunTask, ...] = ()
     """Work beside: no decision, so that no digest, limit or approval looks at it."""
 

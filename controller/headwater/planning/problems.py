@@ -37,13 +37,14 @@ def problems(desired: Desired, capabilities: Callable[[str], Capabilities]) -> t
         placed = {desired.instances[key].machine.cloud: desired.instances[key] for key in keys}
         for cloud, spec in sorted(placed.items()):
             try:
-                found |= dict.fromkeys(_of_spec(spec, capabilities(cloud)))
+                found |= dict.fromkeys(lacks(spec, capabilities(cloud)))
             except HeadwaterError as error:
                 found[f"cloud {cloud} cannot be used: {error}"] = None
     return tuple(found)
 
 
-def _of_spec(spec: InstanceSpec, able: Capabilities) -> Iterator[str]:
+def lacks(spec: InstanceSpec, able: Capabilities) -> Iterator[str]:
+    """What such an instance needs and the cloud cannot do."""
     node, cloud = spec.key.node, spec.machine.cloud
     if spec.work.packages and not able.packages:
         names = ", ".join(spec.work.packages)

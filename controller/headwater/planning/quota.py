@@ -1,50 +1,51 @@
-"""How many machines a Cloud manifest allows (`spec.quota.instances`), all deployments together."""
+"""What of a plan the quotas of the clouds have room for: first come, first served."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from headwater.manifests.resolved import Catalog
 from headwater.planning.actions import Action, Create, Terminate
 from headwater.planning.planner import Plan
+from headwater.planning.room import Room, written
 
 
-def fit(plan: Plan, room: Mapping[str, int]) -> Plan:
-    """The plan without the creations that no cloud has room for, and with their number."""
+def fit(plan: Plan, room: Mapping[str, Room]) -> Plan:
+    """The plan without the creations that no cloud has room for, and with what they lack."""
     fitting, short = within(plan.actions, room)
     return replace(plan, actions=tuple(fitting), short=short)
 
 
 def within(
-    actions: Iterable[Action], room: Mapping[str, int]
+    actions: Iterable[Action], room: Mapping[str, Room]
 ) -> tuple[list[Action], tuple[str, ...]]:
-    """The actions that fit, and one line per cloud that is too small.
+    """The actions that fit, and one line per quota that is too small.
 
-    `room` is how many more machines each limited cloud may hold; clouds without a quota are not
-    in it. What the same plan terminates makes room.
+    `room` is what each limited cloud may hold besides what it holds. What the same plan terminates
+    makes room.
     """
     every = list(actions)
-    freed = Counter(action.machine.id.cloud for action in every if isinstance(action, Terminate))
-    left = {cloud: count + freed[cloud] for cloud, count in room.items()}
-    kept: list[Action] = []
-    short: Counter[str] = Counter()
+    left = {cloud: Counter(place.left) for cloud, place in room.items()}
     for action in every:
-        if isinstance(action, Create) and (cloud := action.spec.machine.cloud) in left:
-            if left[cloud] <= 0:
-                short[cloud] += 1
+        if isinstance(action, Terminate) and (place := room.get(action.machine.id.cloud)):
+            left[action.machine.id.cloud].update(place.takes(action.machine.tags.size))
+    kept: list[Action] = []
+    refused: dict[str, Counter[str]] = defaultdict(Counter)
+    for action in every:
+        if isinstance(action, Create) and (place := room.get(action.spec.machine.cloud)):
+            cloud = action.spec.machine.cloud
+            takes = place.takes(action.spec.machine.size)
+            if any(amount > max(left[cloud][unit], 0) for unit, amount in takes.items()):
+                refused[cloud].update(takes)
                 continue
-            left[cloud] -= 1
+            left[cloud].subtract(takes)
         kept.append(action)
     return kept, tuple(
-        f"the quota of cloud {cloud} is {count} machines too small"
-        for cloud, count in sorted(short.items())
+        line for cloud in sorted(refused) for line in _short(cloud, refused[cloud], left[cloud])
     )
 
 
-def room(catalog: Catalog, count: Callable[[str], int]) -> dict[str, int]:
-    """How many more machines each cloud with a quota may hold; `count` tells how many it holds."""
-    return {
-        name: cloud.quota_instances - count(name)
-        for name, cloud in catalog.clouds.items()
-        if cloud.quota_instances is not None
-    }
+def _short(cloud: str, refused: Mapping[str, int], left: Mapping[str, int]) -> Iterable[str]:
+    for unit, amount in refused.items():
+        lacks = amount - max(left[unit], 0)
+        if lacks > 0:
+            yield f"the quota of cloud {cloud} is {written(lacks, unit)} too small"

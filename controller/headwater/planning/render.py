@@ -1,10 +1,11 @@
 """A plan for people and programs: text, Markdown, JSON."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from headwater.planning.actions import Action, Contextualise, Create, Terminate
 from headwater.planning.planner import Plan
+from headwater.planning.prices import written
 
 SYMBOLS = {"create": "+", "change": "~", "replace": "±", "delete": "-"}
 
@@ -84,9 +85,14 @@ def _block(plan: Plan) -> str:
         f"  {SYMBOLS[line.kind]} {line.instance:<{width}}  {line.detail}  # {line.reason}"
         for line in every
     ]
+    rows += [f"  {price}" for price in _price(plan)]
     rows += [f"  ! {held}" for held in _remarks(plan)]
     rows += [f"    {SYMBOLS[w.kind]} {w.instance}  {w.detail}  # {w.reason}" for w in _waits(plan)]
     return "\n".join(rows)
+
+
+def _price(plan: Plan) -> list[str]:
+    return [line] if plan.price and (line := written(plan.price)) else []
 
 
 def _waits(plan: Plan) -> list[Line]:
@@ -113,6 +119,7 @@ def as_markdown(plans: Sequence[Plan]) -> str:
                 for line in every
             ]
             parts.append("\n".join(rows))
+        parts += [price.capitalize() for price in _price(plan)]
         parts += [f"> {held}" for held in _remarks(plan)]
         if plan.withheld:
             parts.append("\n".join(f"- `{SYMBOLS[w.kind]}` {w.instance}" for w in _waits(plan)))
@@ -129,6 +136,7 @@ def as_document(plans: Sequence[Plan]) -> dict[str, object]:
                 "digest": plan.digest,
                 "held": [*plan.held, *plan.short],
                 "blocked": plan.blocked,
+                "price": asdict(plan.price) if plan.price else None,
                 "withheld": [w.instance for w in _waits(plan)],
                 "actions": [
                     {

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from headwater.planning.records import Record, Run, TaskMemory
+from headwater.planning.room import Room
 from headwater.planning.waits import Wait
 from headwater.topology.desired import Desired
 from headwater.topology.keys import InstanceKey, MachineId
@@ -60,8 +61,8 @@ class Situation:
     """Another version of Headwater made the last plan."""
     suspended: str = ""
     """Why the deployment is suspended; empty when it is not."""
-    room: Mapping[str, int] = field(default_factory=dict)
-    """How many more machines each cloud with a quota may hold."""
+    room: Mapping[str, Room] = field(default_factory=dict)
+    """How much more each cloud with a quota may hold."""
     tasks: TaskMemory = field(default_factory=TaskMemory)
     waits: tuple[Wait, ...] = ()
     """Other deployments that come first."""

@@ -88,14 +88,14 @@ class Executor:
             return []
         begun = self.ledger.begun(deployment)
         orders = batched((self.order(action, run) for action in actions), begun)
-        places = Counter(order.spec.cloud for order in orders)
+        places = Counter((order.spec.cloud, order.spec.size) for order in orders)
         self.observer.expect_new(places)
         self.tasks.memory.makes(deployment, actions)
         self.ledger.intend(deployment, orders, self.clock())
         try:
             answers = await self._ask(orders)
         finally:
-            self.observer.expect_new({cloud: -count for cloud, count in places.items()})
+            self.observer.expect_new({place: -count for place, count in places.items()})
         made = [answer for answer in answers if isinstance(answer, Machine)]
         for machine in made:
             if machine.state is not MachineState.STOPPING:
@@ -138,6 +138,7 @@ class Executor:
                 run.revision,
                 protect=run.protect,
                 orphan=run.orphan,
+                size=action.spec.machine.size,
             ),
             authorized_key=self.machines.public_key,
         )

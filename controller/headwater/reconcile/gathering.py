@@ -7,8 +7,8 @@ from typing import Protocol
 from headwater.errors import HeadwaterError
 from headwater.manifests.resolved import Catalog
 from headwater.planning.problems import problems
-from headwater.planning.quota import room
 from headwater.planning.records import Run
+from headwater.planning.room import room
 from headwater.planning.situation import Situation
 from headwater.reconcile.exchange import Exchange
 from headwater.reconcile.ledger import Ledger
@@ -62,7 +62,7 @@ def gathered(
         replacements=replacements(ledger, name),
         doubts=_doubts(world, name, desired),
         problems=problems(desired, world.clouds.capabilities) if desired else (),
-        room=room(catalog, observer.count),
+        room=room(catalog, observer.sizes, world.clouds.capabilities),
     )
 
 

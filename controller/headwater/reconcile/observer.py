@@ -2,10 +2,12 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from headwater.errors import HeadwaterError
+from headwater.manifests.resolved import Size
 from headwater.planning.events import CloudListed
 from headwater.reconcile.ports import Clouds, Listener
 from headwater.topology.keys import InstanceKey, MachineId
@@ -30,7 +32,7 @@ class _Account:
     """From before a restart, and no listing that would know them has shown them yet."""
     first: float | None = None
     """When it was first listed whole."""
-    expected: int = 0
+    expected: Counter[Size] = field(default_factory=Counter)
     """Machines that are being made."""
     written: dict[MachineId, float] = field(default_factory=dict)
     """When we made or ended these, which no listing has shown since."""
@@ -198,17 +200,23 @@ class Observer:
     def count(self, cloud: str) -> int:
         """How many machines of ours are known there, those that are being made included."""
         account = self._account(cloud)
-        return len(account.machines) + account.expected
+        return len(account.machines) + account.expected.total()
+
+    def sizes(self, cloud: str) -> Mapping[Size, int]:
+        """What these machines asked for."""
+        account = self._account(cloud)
+        known = Counter(machine.tags.size for machine in account.machines.values())
+        return known + account.expected
 
     @property
     def total(self) -> int:
         """Machines of ours, at all clouds."""
         return sum(len(account.machines) for account in self._accounts.values())
 
-    def expect_new(self, clouds: Mapping[str, int]) -> None:
-        """So many machines are about to be made; negative numbers take that back."""
-        for cloud, number in clouds.items():
-            self._account(cloud).expected += number
+    def expect_new(self, wanted: Mapping[tuple[str, Size], int]) -> None:
+        """So many machines per cloud and size are about to be made; negative numbers: not more."""
+        for (cloud, size), number in wanted.items():
+            self._account(cloud).expected[size] += number
 
     def listing(self, cloud: str) -> Listing | None:
         return self._account(cloud).listing

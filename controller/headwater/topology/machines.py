@@ -7,6 +7,7 @@ from enum import Enum
 
 from headwater.manifests.resolved import Size
 from headwater.topology.keys import InstanceKey, MachineId
+from headwater.topology.sizes import Offer
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class Tags:
     protect: bool = False
     orphan: bool = False
     """What the manifest said when the machine was made, for when manifest and journal are lost."""
+    size: Size = field(default_factory=Size)
+    """What was asked for, so that quotas count machines that no manifest speaks of any more."""
 
 
 def machine_name(key: InstanceKey, incarnation: int) -> str:
@@ -156,6 +159,10 @@ class Capabilities:
     """Machines have an /etc/hosts of their own."""
     description: str = ""
     """One line for people: driver and, for the embedded cloud, the isolation level."""
+    sizes: tuple[Offer, ...] | None = None
+    """What it sells, as far as is known without asking for more. None: it sells nothing, machines
+    are as large as they ask to be.
+    """
 
     @property
     def idempotent(self) -> bool:

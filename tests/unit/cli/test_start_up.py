@@ -37,7 +37,7 @@ def test_the_help_names_every_verb():
 
     assert listed == (
         "run plan validate status wait params logs reports ssh runs test retry abort approve "
-        "suspend resume schema local demo"
+        "suspend resume schema cloud local demo"
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from fakes.nodes import DRIVER, MemoryAccount, registered
 from headwater.cloud import account as account_module
 from headwater.cloud.gateway import Gateway
 from headwater.errors import QuotaExceeded, Stalled, Transient
-from headwater.manifests.resolved import ResolvedCloud, Size
+from headwater.manifests.resolved import Quota, ResolvedCloud, Size
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import CreateOrder, Listing, Machine, MachineSpec, Tags
 
@@ -43,7 +44,7 @@ async def gateway(tmp_path: Path, account: MemoryAccount) -> AsyncIterator[Gatew
 
 def cloud(account: MemoryAccount, quota: int | None = None, **further: object) -> ResolvedCloud:
     options = {"account": account, **further}
-    return ResolvedCloud("lab", DRIVER, options=options, quota_instances=quota)
+    return ResolvedCloud("lab", DRIVER, options=options, quota=Quota(quota))
 
 
 def order(index: int, size: Size | None = None) -> CreateOrder:
@@ -274,3 +275,30 @@ async def test_credentials_come_from_a_file_that_git_never_sees(
             gateway.capabilities("lab")
     finally:
         await gateway.close()
+
+
+async def test_what_a_cloud_sells_is_part_of_what_it_can_do(gateway: Gateway) -> None:
+    sold = gateway.capabilities("lab").sizes or ()
+
+    assert [(offer.id, offer.cpus, offer.memory >> 30, offer.price) for offer in sold] == [
+        ("large", 8, 16, 0.4),
+        ("small", 1, 2, 0.1),
+    ]
+
+
+async def test_an_image_is_known_or_told_where_to_correct_it(gateway: Gateway) -> None:
+    there = MachineSpec("lab", "debian", "image-1", Size())
+
+    assert await gateway.image(there) == "Debian"
+    with pytest.raises(Stalled, match=r"correct its spec\.ids\.lab = 'image-2'"):
+        await gateway.image(replace(there, image_id="image-2"))
+
+
+async def test_a_machine_tells_which_size_was_asked_for(gateway: Gateway) -> None:
+    wanted = order(1)
+    size = Size(cpus=1)
+    await gateway.create([replace(wanted, tags=replace(wanted.tags, size=size))])
+
+    [machine] = (await gateway.observe("lab")).machines
+
+    assert machine.tags.size == size

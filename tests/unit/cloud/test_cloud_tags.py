@@ -6,15 +6,18 @@ from headwater.cloud.tags import (
     INDEX,
     INSTALLATION,
     MEMBERS,
+    SIZE,
     from_metadata,
     of_member,
     to_batch_metadata,
     to_metadata,
 )
+from headwater.manifests.resolved import Size
 from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import Batch, Tags
 
 names = st.text(min_size=1)
+amounts = st.none() | st.integers(0, 10**15)
 tags = st.builds(
     Tags,
     installation=names,
@@ -24,8 +27,17 @@ tags = st.builds(
     revision=st.text(),
     protect=st.booleans(),
     orphan=st.booleans(),
+    size=st.builds(Size, amounts, amounts, amounts) | st.builds(Size, name=names),
 )
 EXAMPLE = to_metadata(Tags("ours", InstanceKey("hello", "web", 1), 1, "digest", "revision"))
+
+
+@pytest.mark.parametrize("size", ["", "cpus", "cpus=-1 memory=07", "cpus=many", "=", "= ="])
+def test_a_size_that_we_never_wrote_asks_for_nothing(size: str) -> None:
+    found = from_metadata(EXAMPLE | {SIZE: size}, "ours")
+
+    assert found is not None
+    assert found.size == Size()
 
 
 @given(tags)

@@ -23,7 +23,6 @@ def diagnostics(text: str) -> list[str]:
     [
         (SET + 'pullRequests = { label = "preview" }\n', "7:1: pullRequests"),
         (IMAGE + 'build = { from = "debian-12" }\n', "6:1: build"),
-        (CLOUD + 'quota = { memory = "1GiB" }\n', '7:11: memory = "1GiB"'),
     ],
 )
 def test_what_this_version_does_not_act_upon_is_refused(text, written):
@@ -36,7 +35,7 @@ def test_what_this_version_does_not_act_upon_is_refused(text, written):
         SHOP.replace("cloud =", 'lifecycle = "service"\ncloud ='),
         SHOP + '[spec.safety]\nprotect = false\ndeletionPolicy = "delete"\n',
         SHOP + '[spec.update]\nonFailure = "stop"\n',
-        CLOUD + "quota = { instances = 10 }\n",
+        CLOUD + 'quota = { instances = 10, cpus = 20, memory = "1GiB" }\n',
     ],
 )
 def test_what_says_only_what_happens_anyway_is_accepted(text):

@@ -7,6 +7,7 @@ import pytest
 
 from fakes.builders import desired, key, machine, node
 from fakes.cloud import FakeClouds
+from headwater.manifests.resolved import Size
 from headwater.planning.events import CloudListed, Event
 from headwater.reconcile.observer import Observer
 from headwater.topology.machines import MachineState
@@ -46,6 +47,18 @@ async def test_the_first_listing_shows_every_machine_and_whom_it_concerns(observ
     assert await look(observer) == {"shop"}
     assert known(observer) == ["m1", "m2"]
     assert observer.deployments() == {"shop"}
+
+
+async def test_the_sizes_that_are_there_and_coming_are_counted(observer):
+    await look(observer)
+    small, large = ONE.tags.size, Size(cpus=64)
+    observer.expect_new({("local", large): 2, ("lab", small): 1})
+
+    assert observer.sizes("local") == {small: 2, large: 2}
+    assert observer.count("local") == 4
+
+    observer.expect_new({("local", large): -2})
+    assert observer.sizes("local") == {small: 2}
 
 
 async def test_a_listing_without_news_concerns_nobody(observer):

@@ -9,7 +9,7 @@ import pytest
 from fakes.builders import deployment, key, node
 from fakes.house import House
 from headwater.errors import Stalled, Throttled, Transient
-from headwater.manifests.resolved import Reference, ResolvedDeployment, Update
+from headwater.manifests.resolved import Quota, Reference, ResolvedDeployment, Update
 from headwater.planning.events import ActionEnded, PassEnded, RunEnded, StatusChanged
 from headwater.planning.status import Phase
 from headwater.topology.machines import Capabilities, CreateOrder, Machine, MachineState
@@ -417,6 +417,25 @@ class TestClouds:
             "node web needs packages (nginx), and cloud local installs none (level process)"
         )
         assert house.instances() == []
+
+    async def test_deployments_share_a_quota_of_cpus_and_what_goes_makes_room(self, house):
+        house.quota = Quota(cpus=3)
+        bakery = deployment(node("web", 2), name="bakery")
+        await house.want(TWO, bakery)
+        await house.rest()
+        await house.rest("bakery")
+
+        assert len(house.observer.machines("bakery")) == 1
+        assert house.status("bakery").diagnostics == (
+            "the quota of cloud local is 1 cpus too small",
+        )
+
+        await house.want(deployment(node("web", 1)), bakery, revision="r2")
+        await house.rest()
+        await house.rest("bakery")
+
+        assert len(house.observer.machines("bakery")) == 2
+        assert house.status("bakery").is_ready
 
     async def test_an_unusable_cloud_is_said_and_nothing_is_made(self, house):
         house.clouds.unusable["local"] = Stalled("no credentials")

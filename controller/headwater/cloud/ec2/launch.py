@@ -16,12 +16,13 @@ from headwater.cloud.ec2.query import (
     tag_specification,
     text,
 )
-from headwater.cloud.sizes import GIBIBYTE, choose_size
+from headwater.cloud.sizes import GIBIBYTE, choose_size, offer_of
 from headwater.cloud.tags import CLOUD, to_batch_metadata
 from headwater.cloud.userdata import cloud_config
 from headwater.errors import Stalled
 from headwater.topology.batches import written
 from headwater.topology.machines import Batch, CreateOrder, MachineSpec
+from headwater.topology.sizes import Offer
 
 _ARM = ("Graviton", "AWS ")
 _X86 = "x86_64"
@@ -68,11 +69,26 @@ class Launches:
     def _size(self, query: Query, spec: MachineSpec) -> str:
         if spec.size.name is not None:
             return spec.size.name
+        architecture = self._image(query, spec).architecture
+        fitting = (size for size in self._sold() if _architecture(size) == architecture)
+        return str(choose_size(fitting, replace(spec.size, disk=None), self._cloud).id)
+
+    def offers(self) -> tuple[Offer, ...]:
+        """Disks are bought apart, and most images are for one architecture."""
+        return tuple(
+            replace(offer_of(size), disk=None, usual=_architecture(size) == _X86)
+            for size in self._sold()
+        )
+
+    def architecture(self, query: Query, spec: MachineSpec) -> str:
+        """The image's. Raises Stalled where there is none."""
+        return self._image(query, spec).architecture
+
+    def _sold(self) -> Sequence[NodeSize]:
+        """From the driver's own table, without a call."""
         if not self._sizes:
             self._sizes = self._driver.list_sizes()
-        architecture = self._image(query, spec).architecture
-        fitting = (size for size in self._sizes if _architecture(size) == architecture)
-        return str(choose_size(fitting, replace(spec.size, disk=None), self._cloud).id)
+        return self._sizes
 
     def _disk(self, query: Query, spec: MachineSpec) -> Mapping[str, str]:
         """Disks are bought by their size, whatever the machine's."""

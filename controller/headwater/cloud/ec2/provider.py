@@ -1,7 +1,7 @@
 """EC2 as a provider: one call lists, one makes a batch, one ends many."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from libcloud.compute.base import Node, NodeDriver
@@ -10,12 +10,15 @@ from libcloud.compute.drivers.ec2 import IdempotentParamError
 from headwater.cloud.ec2.account import Ec2Account
 from headwater.cloud.ec2.instances import PRESENT, Instances
 from headwater.cloud.ec2.launch import Launches, explained
-from headwater.cloud.ec2.query import Query, code_of, filters, numbered
+from headwater.cloud.ec2.query import Query, code_of, filters, items, numbered, text
+from headwater.cloud.ec2.types import types
 from headwater.cloud.machines import tags_of
 from headwater.cloud.seen import Seen
+from headwater.cloud.sizes import prices
 from headwater.cloud.tags import CLOUD, INSTALLATION
 from headwater.errors import Throttled
-from headwater.topology.machines import Ability, Batch, Capabilities, CreateOrder
+from headwater.topology.machines import Ability, Batch, Capabilities, CreateOrder, MachineSpec
+from headwater.topology.sizes import Offer
 
 LAG = 60.0
 """EC2's "eventual consistency" is said to be over within minutes, and mostly is within seconds."""
@@ -42,10 +45,12 @@ class Ec2:
 
     def capabilities(self) -> Capabilities:
         """Known without a call."""
+        offers = self._launches.offers()
         return Capabilities(
-            abilities=ABILITIES,
+            abilities=ABILITIES | prices(offers),
             lag=LAG,
             description=f"ec2: {self._driver.name}, {self._driver.region_name}",
+            sizes=offers,
         )
 
     def list(self) -> Seen:
@@ -65,6 +70,20 @@ class Ec2:
         if account.ended:
             account.groups.look(self._query)
         return Seen(nodes, account.strangers, account.groups.unused(nodes))
+
+    def limits(self) -> Mapping[str, int]:
+        found = self._query.ask("DescribeAccountAttributes", {})
+        told = {
+            text(item, "attributeName"): text(item, "attributeValueSet", "item", "attributeValue")
+            for item in items(found, "accountAttributeSet")
+        }
+        return {name: int(value) for name, value in told.items() if value.isdecimal()}
+
+    def offers(self, names: Collection[str]) -> Sequence[Offer]:
+        return types(self._query, names) if names else ()
+
+    def image(self, spec: MachineSpec) -> str:
+        return self._launches.architecture(self._query, spec)
 
     def prepare(self, orders: Sequence[CreateOrder]) -> None:
         self._said(orders[0], _batch(orders[0]))
