@@ -10,6 +10,7 @@ from libcloud.compute.types import NodeState
 
 from faults.simulated_cloud import SimulatedAccount, SimulatedNode
 from faults.simulated_ssh import Agent
+from faults.wishes import digest_at
 from headwater.cloud.tags import from_metadata
 from headwater.planning.budget import portion
 from headwater.topology.desired import Desired, InstanceSpec
@@ -121,7 +122,7 @@ class Oracle:
             return ""
         if any(self._fits(other, spec, desired) for other in others):
             return ""
-        if self._fits(node, spec, desired):
+        if self._fits(node, spec, desired) and not self._is_crowded(node, key, desired):
             return "healthy and wanted"
         if not self._is_known(node) and any(n.state == NodeState.RUNNING for n in self._rest(node)):
             return ""
@@ -171,11 +172,22 @@ class Oracle:
     def _fits(self, node: SimulatedNode, spec: InstanceSpec, desired: Desired) -> bool:
         """It is of this specification; what it has run counts where that means a replacement."""
         tags = self.tags(node)
-        if tags is None or tags.machine_digest != spec.machine_digest:
+        if tags is None or tags.machine_digest != digest_at(spec, self._id(node).cloud):
             return False
         agent = self._agents.get(self._id(node))
         ran = agent.last if agent else ""
         return desired.update.on_recipe_change != "replace" or ran == spec.work.digest
+
+    def _is_crowded(self, node: SimulatedNode, key: InstanceKey, desired: Desired) -> bool:
+        """Its cloud has more instances of the node than it is to have: one of them moves."""
+        cloud, mine = self._id(node).cloud, set(desired.nodes[key.node])
+        wanted = sum(desired.instances[each].machine.cloud == cloud for each in mine)
+        there = {
+            each
+            for each, other, account in self._machines()
+            if each in mine and account.name == cloud and other.is_alive
+        }
+        return len(there) > wanted
 
     def _is_doubled(self, key: InstanceKey) -> bool:
         """Two machines, one of which serves; and the cloud has not lied about them lately."""

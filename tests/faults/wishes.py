@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from fakes.builders import catalog, deployment, node
 from headwater.manifests.resolved import Catalog, ResolvedCloud, ResolvedDeployment, Update
 from headwater.manifests.snapshot import Snapshot
-from headwater.topology.desired import Desired, expand
+from headwater.topology.desired import Desired, InstanceSpec, _machine_digest, expand
 
 NAMES = ("blog", "farm", "shop")
 BROKEN = "broken"
@@ -86,3 +86,8 @@ def resolved(name: str, wish: Wish) -> ResolvedDeployment:
 
 def desired(name: str, wish: Wish) -> Desired:
     return expand(resolved(name, wish))
+
+
+def digest_at(spec: InstanceSpec, cloud: str) -> str:
+    """Of the same machine at that cloud: which instance is where depends on what was there."""
+    return _machine_digest(replace(spec.machine, cloud=cloud))

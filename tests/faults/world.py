@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -24,7 +25,7 @@ from faults.oracle import INSTALLATION, STRAY, Oracle, Wanted
 from faults.simulated_cloud import SimulatedAccount, SimulatedNode, SimulatedThreads
 from faults.simulated_ssh import Agent, SimulatedMachines
 from faults.weather import Fault, Weather
-from faults.wishes import BROKEN, GARBLED, Wish, Wishes, desired, files, read
+from faults.wishes import BROKEN, GARBLED, Wish, Wishes, desired, digest_at, files, read
 from headwater.cloud.gateway import Gateway
 from headwater.cloud.tags import to_metadata
 from headwater.errors import Refused, Transient
@@ -351,19 +352,24 @@ class World:
             for key, spec in system.instances.items()
         }
         there: dict[InstanceKey, int] = dict.fromkeys(specs, 0)
+        placed: Counter[tuple[str, str]] = Counter()
         for account, node in self._ours():
             tags = self.oracle.tags(node)
             if tags is None or tags.key not in specs:
                 found.append(f"{node.id} of {tags and tags.key} is left over")
                 continue
             there[tags.key] += 1
+            placed[tags.key.deployment, account.name] += 1
             spec, _ = specs[tags.key]
             agent = self.agents.get(MachineId(account.name, node.id))
-            if tags.machine_digest != spec.machine_digest:
+            if tags.machine_digest != digest_at(spec, account.name):
                 found.append(f"{node.id} of {tags.key} is of an old specification")
             elif agent is None or agent.serves != spec.work.digest:
                 found.append(f"{node.id} of {tags.key} has not run what is wanted last")
         found += [f"{key} exists {count} times" for key, count in there.items() if count != 1]
+        wanted = Counter((key.deployment, spec.machine.cloud) for key, (spec, _) in specs.items())
+        if wanted != placed:
+            found.append(f"{placed} instead of {wanted}")
         return found + self.unanswered(revision)
 
     def unanswered(self, last: str) -> list[str]:

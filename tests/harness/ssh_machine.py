@@ -27,6 +27,7 @@ class SshMachine:
     port: int = 0
     _server: asyncssh.SSHAcceptor | None = None
     _connections: set[asyncssh.SSHServerConnection] = field(default_factory=set)
+    _sessions: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def target(self) -> Target:
@@ -54,18 +55,28 @@ class SshMachine:
         self.port = self._server.get_port()
 
     def drop(self) -> None:
-        """Cut every connection, as a network does."""
+        """Cut every connection, as a network does; what ran on it ends, as with sshd."""
         for connection in list(self._connections):
             connection.abort()
+        for session in self._sessions:
+            session.cancel()
 
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
             self.drop()
             await self._server.wait_closed()
+            await asyncio.gather(*self._sessions, return_exceptions=True)
             self._server = None
 
     async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        session = asyncio.create_task(self._run(process))
+        self._sessions.add(session)  # nobody else holds on to it when its connection is gone
+        session.add_done_callback(self._sessions.discard)
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(session)
+
+    async def _run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         assert process.command is not None
         self.commands.append(process.command)
         child = await asyncio.create_subprocess_exec(
@@ -85,6 +96,7 @@ class SshMachine:
             process.exit(await child.wait())
         finally:
             forth.cancel()
+            child.stdin.close()
             with suppress(ProcessLookupError):
                 child.kill()
             # A pipe that is full and read by nobody would never end.
