@@ -256,11 +256,16 @@ def _change(seat: Seat, reason: str, situation: Situation, left: Budget) -> Iter
     if seat.current is not None:
         if left.take_away():
             yield _contextualise(seat, reason)
-    elif seat.may_serve and left.take_extra(doubled=seat.alive > 1):
+    elif seat.may_serve and left.take_extra(doubled=_is_doubled(seat, situation)):
         yield _create(seat, situation, f"replace: {reason}", replaces=True)
     elif not seat.may_serve or left.take_break(absent=not seat.available):
         yield Terminate(seat.outdated[0], f"replace: {reason}")
         yield _create(seat, situation, f"replace: {reason}")
+
+
+def _is_doubled(seat: Seat, situation: Situation) -> bool:
+    """Its machines stay, all of them: nobody knows which one serves."""
+    return seat.alive > 1 and not has_succeeded(seat.outdated[0], situation.records)
 
 
 def _create(seat: Seat, situation: Situation, reason: str, *, replaces: bool = False) -> Create:
