@@ -264,8 +264,10 @@ def _change(seat: Seat, reason: str, situation: Situation, left: Budget) -> Iter
 
 
 def _is_doubled(seat: Seat, situation: Situation) -> bool:
-    """Its machines stay, all of them: nobody knows which one serves."""
-    return seat.alive > 1 and not has_succeeded(seat.outdated[0], situation.records)
+    """More than one of its machines stays: nobody knows which one serves."""
+    records = situation.records
+    stay = sum(has_served(machine, records) for machine in seat.outdated)
+    return stay > 1 and not has_succeeded(seat.outdated[0], records)
 
 
 def _create(seat: Seat, situation: Situation, reason: str, *, replaces: bool = False) -> Create:

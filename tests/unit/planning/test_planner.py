@@ -250,6 +250,17 @@ class TestUpdates:
             "create web.1: replace: image, size, cloud or network changed",
         ]
 
+    def test_without_a_surge_a_machine_that_never_served_takes_no_place_beside_an_adopted_one(self):
+        """A creation that answered too late made it; the other one is older than the ledger."""
+        adopted = [(m, replace(r, generation=0)) for m, r in serving(ONE, digest="old")]
+        late = (machine(SPEC, "m2", digest="old", incarnation=2), None)
+
+        assert said(plan(situation(updating(ONE, max_surge=0), [*adopted, late]))) == [
+            "terminate web.1: replace: image, size, cloud or network changed",
+            "terminate web.1: incarnation 1 is enough",
+            "create web.1: replace: image, size, cloud or network changed",
+        ]
+
     def test_an_outdated_machine_that_does_not_serve_is_replaced_at_once(self):
         idle = [(m, None) for m, _ in serving(FOUR, digest="old")]
         careful = updating(FOUR, max_surge=0, max_unavailable=0)
