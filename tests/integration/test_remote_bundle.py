@@ -26,4 +26,4 @@ def test_another_process_gives_the_same_digest():
 
 
 def test_the_bundle_is_small():
-    assert len(bundle().content) < 300_000
+    assert len(bundle().content) < 200_000

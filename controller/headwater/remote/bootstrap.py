@@ -20,8 +20,8 @@ class Step(Enum):
     """It ends here; the rest of the line says why."""
 
 
-# Only what every /bin/sh, head and tar know. HEADWATER_ROOT is the machine's own directory at the
-# embedded cloud's level `process`, and empty on a machine of its own.
+# Only what every /bin/sh, head, gzip and tar know. HEADWATER_ROOT is the machine's own directory at
+# the embedded cloud's level `process`, and empty on a machine of its own.
 SCRIPT = """
 umask 077
 root=$HEADWATER_ROOT/var/lib/headwater
@@ -44,9 +44,10 @@ else
   new=$(mktemp -d "$root/.agent.XXXXXX") || { echo "HEADWATER REFUSED no place: $root is not \
 writable"; exit 1; }
   echo "HEADWATER NEED"
-  if ! head -c SIZE | tar -xof - -C "$new"; then
+  if ! head -c SIZE | gzip -dc | tar -xof - -C "$new"; then
     rm -rf "$new"
-    echo "HEADWATER REFUSED no agent: it cannot be unpacked in $root (disk full, or no tar)"; exit 1
+    echo "HEADWATER REFUSED no agent: it cannot be unpacked in $root (disk full, or no \
+gzip or tar)"; exit 1
   fi
   [ -d "$home" ] || mv "$new" "$home"
   rm -rf "$new"

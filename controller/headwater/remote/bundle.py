@@ -1,6 +1,7 @@
 """The agent as one tar, named by its content."""
 
 import functools
+import gzip
 import hashlib
 import importlib.util
 import io
@@ -19,7 +20,7 @@ PACKAGE = "headwater_agent"
 class Bundle:
     digest: str
     content: bytes
-    """A tar: unpacked anywhere, `headwater_agent/__main__.py` in it runs."""
+    """A gzipped tar: unpacked anywhere, `headwater_agent/__main__.py` in it runs."""
 
 
 @functools.cache
@@ -38,7 +39,7 @@ def bundle() -> Bundle:
                 digest.update(b"%s %d\n" % (module.name.encode(), len(source)) + source)
                 entries.append((f"{PACKAGE}/{module.name}", source))
                 entries.append(_compiled(Path(scratch), module.name, source))
-    return Bundle(digest.hexdigest()[:32], _tar(entries))
+    return Bundle(digest.hexdigest()[:32], gzip.compress(_tar(entries), 6, mtime=0))
 
 
 def _compiled(scratch: Path, name: str, source: bytes) -> tuple[str, bytes]:
