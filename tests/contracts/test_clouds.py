@@ -10,7 +10,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from fakes import droplets
+from fakes import droplets, quays
 from fakes.cloud import FakeClouds
 from fakes.ec2.account import IMAGE
 from fakes.ec2.endpoint import ec2_endpoint
@@ -34,10 +34,14 @@ LOCAL = ResolvedCloud("local", "local", options={"level": "process"})
 CLOUDS = {"local": LOCAL, "annexe": replace(LOCAL, name="annexe")}
 """They share a host, or an account."""
 SPEC = MachineSpec("local", "host", IMAGE, Size(name="t3.micro"))
-SPECS = {"droplets": MachineSpec("local", "debian", droplets.IMAGE, Size(name=droplets.SIZE))}
+SPECS = {
+    "droplets": MachineSpec("local", "debian", droplets.IMAGE, Size(name=droplets.SIZE)),
+    "quay": MachineSpec("local", "debian", quays.IMAGE, Size(cpus=1)),
+}
 ENDPOINTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "ec2": ec2_endpoint,
     "droplets": droplets.droplets,
+    "quay": quays.quay,
 }
 
 
@@ -69,7 +73,7 @@ class World:
         return [machine for machine in made if isinstance(machine, Machine)]
 
 
-@pytest.fixture(params=["memory", "embedded", "ec2", "droplets"])
+@pytest.fixture(params=["memory", "embedded", "ec2", "droplets", "quay"])
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     login = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
     if request.param == "memory":
@@ -78,7 +82,8 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield World(fake, _Strangers(fake), login)
         return
     gateways = Gateway(OURS, tmp_path), Gateway("theirs", tmp_path)
-    with ENDPOINTS.get(request.param, nullcontext)() as endpoint:
+    driver = quays.installed(tmp_path / "site") if request.param == "quay" else nullcontext()
+    with driver, ENDPOINTS.get(request.param, nullcontext)() as endpoint:
         clouds = CLOUDS if endpoint is None else {name: endpoint.cloud(name) for name in CLOUDS}
         for gateway in gateways:
             await gateway.configure(clouds)
