@@ -14,6 +14,7 @@ from fakes import droplets, quays
 from fakes.cloud import FakeClouds
 from fakes.ec2.account import IMAGE
 from fakes.ec2.endpoint import ec2_endpoint
+from harness import qemu
 from headwater.cloud.gateway import Gateway
 from headwater.errors import HeadwaterError
 from headwater.manifests.resolved import ResolvedCloud, Size
@@ -37,7 +38,9 @@ SPEC = MachineSpec("local", "host", IMAGE, Size(name="t3.micro"))
 SPECS = {
     "droplets": MachineSpec("local", "debian", droplets.IMAGE, Size(name=droplets.SIZE)),
     "quay": MachineSpec("local", "debian", quays.IMAGE, Size(cpus=1)),
+    "qemu": MachineSpec("local", "bare", qemu.IMAGE, Size(memory=64 << 20)),
 }
+QEMU = pytest.param("qemu", marks=qemu.needs_qemu)
 ENDPOINTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "ec2": ec2_endpoint,
     "droplets": droplets.droplets,
@@ -73,7 +76,7 @@ class World:
         return [machine for machine in made if isinstance(machine, Machine)]
 
 
-@pytest.fixture(params=["memory", "embedded", "ec2", "droplets", "quay"])
+@pytest.fixture(params=["memory", "embedded", "ec2", "droplets", "quay", QEMU])
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     login = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
     if request.param == "memory":
@@ -85,6 +88,8 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     driver = quays.installed(tmp_path / "site") if request.param == "quay" else nullcontext()
     with driver, ENDPOINTS.get(request.param, nullcontext)() as endpoint:
         clouds = CLOUDS if endpoint is None else {name: endpoint.cloud(name) for name in CLOUDS}
+        if request.param == "qemu":
+            clouds = {name: qemu.cloud(name, tmp_path / "images") for name in CLOUDS}
         for gateway in gateways:
             await gateway.configure(clouds)
         async with _emptied(gateways):

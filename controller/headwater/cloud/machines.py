@@ -54,6 +54,7 @@ def machine_of(node: Node, cloud: str, tags: Tags) -> Machine:
         tags=tags,
         state=_STATES.get(node.state, MachineState.UNKNOWN),
         address=str(addresses[0]) if addresses else None,
+        inside=str(extra["inside"]) if extra.get("inside") else None,
         port=int(extra.get("ssh_port") or _SSH_PORT),
         host_key=str(host_key) if host_key else None,
         one_time=bool(extra.get("one_time")),

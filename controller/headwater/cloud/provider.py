@@ -141,12 +141,13 @@ def _refused(cloud: ResolvedCloud, constructor: Any, error: ValueError) -> str:
 
 
 def _constructor(cloud: ResolvedCloud) -> Any:
-    for entry in entry_points(group=DRIVERS_GROUP, name=cloud.driver):
-        constructor: type[NodeDriver] = entry.load()
+    ours = {entry.name: entry for entry in entry_points(group=DRIVERS_GROUP)}
+    if cloud.driver in ours:
+        constructor: type[NodeDriver] = ours[cloud.driver].load()
         return constructor
     names = {str(name): name for name in DRIVERS}
     if cloud.driver not in names:
-        near = get_close_matches(cloud.driver, ["local", *names], 3)
+        near = get_close_matches(cloud.driver, [*ours, *names], 3)
         hint = f" (near: {', '.join(near)})" if near else ""
         raise Stalled(f"cloud {cloud.name!r}: there is no driver {cloud.driver!r}{hint}")
     return get_driver(cloud.driver)

@@ -50,6 +50,7 @@ KNOWN: Mapping[str, Mapping[str, object]] = {
         "image_by": "ex_get_image",
     },
     "linode": {"ports_open": True},
+    "qemu": {"ports_open": True, "lag": 0},
     "vultr": {"ports_open": True},
 }
 """By libcloud's type of the driver: options that say what cannot be seen of it.
