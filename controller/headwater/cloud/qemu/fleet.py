@@ -72,7 +72,7 @@ class Fleet:
         return "pending" if since < _MAKING else "error"
 
     def create(self, order: Order) -> Record:
-        """Whole, or not at all. Raises NoImageError, StartError, OSError; ImportError of pycdlib."""
+        """Whole, or not at all. Raises NoImageError, StartError, OSError, ImportError."""
         with self._alone():
             record = self._record(order)
             if record.state != "pending":
