@@ -35,17 +35,6 @@ LOCAL = ResolvedCloud("local", "local", options={"level": "process"})
 CLOUDS = {"local": LOCAL, "annexe": replace(LOCAL, name="annexe")}
 """They share a host, or an account."""
 SPEC = MachineSpec("local", "host", IMAGE, Size(name="t3.micro"))
-SPECS = {
-    "droplets": MachineSpec("local", "debian", droplets.IMAGE, Size(name=droplets.SIZE)),
-    "quay": MachineSpec("local", "debian", quays.IMAGE, Size(cpus=1)),
-    "qemu": MachineSpec("local", "bare", qemu.IMAGE, Size(memory=64 << 20)),
-}
-QEMU = pytest.param("qemu", marks=qemu.needs_qemu)
-ENDPOINTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
-    "ec2": ec2_endpoint,
-    "droplets": droplets.droplets,
-    "quay": quays.quay,
-}
 
 
 @dataclass
@@ -76,7 +65,21 @@ class World:
         return [machine for machine in made if isinstance(machine, Machine)]
 
 
-@pytest.fixture(params=["memory", "embedded", "ec2", "droplets", "quay", QEMU])
+SPECS = {
+    "droplets": replace(SPEC, image_id=droplets.IMAGE, size=Size(name=droplets.SIZE)),
+    "quay": replace(SPEC, image_id=quays.IMAGE, size=Size(cpus=1)),
+    "qemu": replace(SPEC, image_id=qemu.IMAGE, size=Size(memory=64 << 20)),
+}
+_ENDPOINTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "embedded": nullcontext,
+    "ec2": ec2_endpoint,
+    "droplets": droplets.droplets,
+    "quay": quays.installed_quay,
+    "qemu": qemu.host,
+}
+
+
+@pytest.fixture(params=["memory", *_ENDPOINTS])
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     login = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
     if request.param == "memory":
@@ -85,11 +88,8 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield World(fake, _Strangers(fake), login)
         return
     gateways = Gateway(OURS, tmp_path), Gateway("theirs", tmp_path)
-    driver = quays.installed(tmp_path / "site") if request.param == "quay" else nullcontext()
-    with driver, ENDPOINTS.get(request.param, nullcontext)() as endpoint:
+    with _ENDPOINTS[request.param]() as endpoint:
         clouds = CLOUDS if endpoint is None else {name: endpoint.cloud(name) for name in CLOUDS}
-        if request.param == "qemu":
-            clouds = {name: qemu.cloud(name, tmp_path / "images") for name in CLOUDS}
         for gateway in gateways:
             await gateway.configure(clouds)
         async with _emptied(gateways):

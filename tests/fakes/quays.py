@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from headwater.manifests.resolved import ResolvedCloud
@@ -95,18 +96,6 @@ def install(site: Path) -> None:
 
 
 @contextmanager
-def installed(site: Path) -> Iterator[None]:
-    """For this process, for a while."""
-    install(site)
-    sys.path.insert(0, str(site))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(site))
-        sys.modules.pop("quay", None)
-
-
-@contextmanager
 def quay() -> Iterator[Quay]:
     account = Quay()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _requests(account))
@@ -120,6 +109,19 @@ def quay() -> Iterator[Quay]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def installed_quay() -> Iterator[Quay]:
+    """With its driver, for this process."""
+    with TemporaryDirectory() as site, quay() as account:
+        install(Path(site))
+        sys.path.insert(0, site)
+        try:
+            yield account
+        finally:
+            sys.path.remove(site)
+            sys.modules.pop("quay", None)
 
 
 def _requests(account: Quay) -> type[BaseHTTPRequestHandler]:

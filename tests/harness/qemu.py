@@ -2,7 +2,11 @@
 
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -10,7 +14,8 @@ from headwater.manifests.resolved import ResolvedCloud
 
 IMAGE = "bare.qcow2"
 MISSING = [name for name in ("qemu-system-x86_64", "qemu-img") if shutil.which(name) is None]
-needs_qemu = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+REASON = f"not installed: {', '.join(MISSING)}"
+needs_qemu = pytest.mark.skipif(bool(MISSING), reason=REASON)
 
 
 def images(folder: Path) -> Path:
@@ -21,7 +26,19 @@ def images(folder: Path) -> Path:
     return folder
 
 
-def cloud(name: str, folder: Path) -> ResolvedCloud:
-    """Emulated: to find out whether the processor helps takes seconds."""
-    options = {"images": str(images(folder)), "accelerator": "tcg"}
-    return ResolvedCloud(name, "qemu", options=options)
+@dataclass(frozen=True)
+class Host:
+    folder: Path
+
+    def cloud(self, name: str) -> ResolvedCloud:
+        """Emulated: to find out whether the processor helps takes seconds."""
+        options = {"images": str(self.folder), "accelerator": "tcg"}
+        return ResolvedCloud(name, "qemu", options=options)
+
+
+@contextmanager
+def host() -> Iterator[Host]:
+    if MISSING:
+        pytest.skip(REASON)
+    with TemporaryDirectory() as folder:
+        yield Host(images(Path(folder)))
