@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from libcloud.compute.providers import DRIVERS
 
-from headwater.cloud.drivers.traits import OPTIONS, traits_of
+from headwater.cloud.drivers.known import OPTIONS
+from headwater.cloud.drivers.traits import traits_of
 from headwater.errors import Stalled
 from unit.cloud.test_drivers import driver_of
 

@@ -195,6 +195,29 @@ def test_a_location_is_found_by_its_id_or_its_name(region: str, options: dict[st
 
 
 @pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"name": "x"}, "option 'name' is said by the component"),
+        ({"tags_as": "ex_tgas"}, "takes no 'ex_tgas': correct the options"),
+        ({"ex_create_attr.ipv6": True}, "takes no 'ex_create_attr'"),
+    ],
+)
+def test_an_argument_that_create_node_does_not_take_is_refused_before_any_is_made(
+    options: dict[str, object], words: str
+) -> None:
+    with pytest.raises(Stalled, match=words):
+        placed("fra1", **options)
+
+
+def test_an_argument_that_create_node_insists_on_is_asked_for() -> None:
+    driver = driver_of("azure_arm")
+    parts = split({}, driver)
+
+    with pytest.raises(Stalled, match="needs to be told 'ex_resource_group': set an option"):
+        create_arguments(driver, traits_of(driver, "azure_arm", {}), parts, "")
+
+
+@pytest.mark.parametrize(
     ("region", "words"),
     [("fra2", r"no location 'fra2' \(near: fra1\)"), ("", "set spec.region of the Cloud")],
 )

@@ -1,16 +1,20 @@
 """Which options of a Cloud manifest go where: to us, to the constructor, or to create_node."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from headwater.cloud.drivers.traits import OPTIONS, Traits, create_parameters
+from headwater.cloud.drivers.known import OPTIONS
+from headwater.cloud.drivers.traits import Traits, create_parameters
 from headwater.errors import Stalled
 
 _LISTS = {"location": "list_locations", "networks": "ex_list_networks"}
 """Arguments of create_node that are objects: the driver's method that lists them."""
+
+_OURS = {"name", "size", "image", "auth", "ex_keyname", "root_pass"}
+"""Arguments that differ from machine to machine, or are nobody's to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +71,29 @@ def create_arguments(
     said = dict(options.create)
     if "location" in traits.requires and region:
         said.setdefault("location", region)
-    if missing := sorted(set(_LISTS) & traits.requires - set(said)):
-        wants = "spec.region of the Cloud" if missing == ["location"] else f"option {missing[0]}"
-        raise Stalled(f"driver {driver.type} needs to be told {missing[0]}: set {wants}")
+    _check(str(driver.type), traits, said)
     for argument, method in _LISTS.items():
         if argument in said:
             said[argument] = _found(argument, said[argument], getattr(driver, method))
     return said
+
+
+def _check(driver: str, traits: Traits, said: Iterable[str]) -> None:
+    theirs = _arguments(said)
+    ours = _arguments((traits.tags, traits.user_data, traits.token, traits.login_user)) - {""}
+    if doubled := sorted(theirs & _OURS):
+        raise Stalled(f"option {doubled[0]!r} is said by the component or its image")
+    if unknown := sorted((theirs | ours) - traits.takes):
+        raise Stalled(
+            f"create_node of driver {driver} takes no {unknown[0]!r}: correct the options"
+        )
+    if missing := sorted(traits.requires - theirs - ours - _OURS):
+        wants = "spec.region of the Cloud" if missing[0] == "location" else "an option"
+        raise Stalled(f"driver {driver} needs to be told {missing[0]!r}: set {wants}")
+
+
+def _arguments(paths: Iterable[str]) -> set[str]:
+    return {path.partition(".")[0] for path in paths}
 
 
 def _found(argument: str, wanted: object, listed: Callable[[], Sequence[Any]]) -> object:

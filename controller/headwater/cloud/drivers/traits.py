@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from libcloud.compute.base import NodeDriver
 
+from headwater.cloud.drivers.known import KNOWN
+from headwater.cloud.drivers.refusals import no_contact, no_login, no_tags
 from headwater.cloud.drivers.tagging import Form
 from headwater.errors import Stalled
 from headwater.topology.machines import Ability
@@ -21,42 +23,6 @@ _TOKENS = ("ex_clienttoken", "ex_client_token", "ex_token")
 _LOGINS = ("ex_user_name", "ex_username", "ex_admin_user_id")
 _CONSOLES = ("ex_get_console_output", "ex_read_console_output_node")
 _IMAGES = ("get_image", "ex_get_image")
-
-OPTIONS = frozenset(
-    {
-        "user_data_as",
-        "user_data_form",
-        "tags_as",
-        "tags_form",
-        "token_as",
-        "first_contact",
-        "image_by",
-        "ports_open",
-        "ssh_port",
-        "lag",
-    }
-)
-"""Of the Cloud manifest, for us; all others are the driver's."""
-KNOWN: Mapping[str, Mapping[str, object]] = {
-    "azure_arm": {"user_data_form": "bytes", "tags_form": "table", "image_by": "get_image"},
-    "digitalocean": {
-        "tags_as": "ex_create_attr.tags",
-        "tags_form": "labels",
-        "ports_open": True,
-    },
-    "gce": {
-        "user_data_as": "ex_metadata.user-data",
-        "tags_form": "dashed",
-        "image_by": "ex_get_image",
-    },
-    "linode": {"ports_open": True},
-    "qemu": {"ports_open": True, "lag": 0},
-    "vultr": {"ports_open": True},
-}
-"""By libcloud's type of the driver: options that say what cannot be seen of it.
-
-Nothing stands before the ports of some.
-"""
 
 
 class Contact(StrEnum):
@@ -107,7 +73,7 @@ def traits_of(
     user_data = str(said.get("user_data_as", _first(_USER_DATA, parameters)))
     token = str(said.get("token_as", _first(_TOKENS, parameters)))
     if not tags:
-        raise Stalled(_no_tags(name))
+        raise Stalled(no_tags(name, _TAGS))
     return Traits(
         takes=frozenset(parameters),
         requires=frozenset(n for n, p in parameters.items() if p.default is p.empty),
@@ -155,12 +121,12 @@ def _contact(driver: Any, name: str, said: Mapping[str, object], user_data: str)
     }
     wanted = said.get("first_contact", next((way for way, holds in can.items() if holds), None))
     if wanted is None:
-        raise Stalled(_no_contact(name))
+        raise Stalled(no_contact(name))
     contact = _one_of(Contact, "first_contact", wanted)
     if contact is not Contact.TOLD and not can[contact]:
         raise Stalled(f"driver {name} has no {contact} (option first_contact)")
     if contact is not Contact.USER_DATA and not _gives_login(driver):
-        raise Stalled(_no_login(name))
+        raise Stalled(no_login(name))
     return contact
 
 
@@ -234,26 +200,3 @@ def _seconds(said: Mapping[str, object]) -> float:
     if not isinstance(lag, int | float) or not 0 <= lag < 1 << 16:
         raise Stalled(f"option lag = {lag!r} is no number of seconds")
     return float(lag)
-
-
-def _no_tags(name: str) -> str:
-    return (
-        f"driver {name} cannot carry tags: its create_node takes none of {', '.join(_TAGS)}, and"
-        " machines of ours could not be told from others; use another driver, or name the"
-        " argument that its listing shows again (options tags_as, tags_form)"
-    )
-
-
-def _no_contact(name: str) -> str:
-    return (
-        f"driver {name} leaves no way to know a new machine: it takes no user data, tells no host"
-        " key and reads no console, and nobody is trusted at first sight; use another driver, or"
-        " name the argument for user data (option user_data_as)"
-    )
-
-
-def _no_login(name: str) -> str:
-    return (
-        f"driver {name} can give a machine neither user data nor a login key: nobody could log"
-        " in; use another driver, or name the argument for user data (option user_data_as)"
-    )
