@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from unittest.mock import patch
 from urllib.parse import parse_qs, urlsplit
@@ -16,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 from libcloud.common.digitalocean import DigitalOcean_v2_Connection
 from libcloud.compute.drivers.digitalocean import DigitalOcean_v2_NodeDriver
 
+from fakes.serving import Answer, Request, serving
 from headwater.manifests.resolved import ResolvedCloud
 
 TOKEN = "dop_v1_headwater"  # noqa: S105  # of this double
@@ -49,11 +49,11 @@ class Refused(Exception):
 
 @dataclass
 class Droplets:
-    """`created` has what was asked at each creation."""
+    """`created` has what was asked at each creation; `limit` is how many there may be."""
 
     droplets: dict[int, dict[str, Any]] = field(default_factory=dict)
     created: list[dict[str, Any]] = field(default_factory=list)
-    port: int = 0
+    limit: int = 25
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(3_164_000))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -61,9 +61,16 @@ class Droplets:
         """A Cloud manifest that leads here."""
         return ResolvedCloud(name, "digitalocean", region=REGION, options={"key": TOKEN, **options})
 
-    def answer(self, method: str, path: str, token: str, body: bytes) -> tuple[int, Any]:
-        if token != f"Bearer {TOKEN}":
-            raise Refused(401, "Unable to authenticate you")
+    def serve(self, request: Request) -> Answer:
+        if request.headers.get("authorization") != f"Bearer {TOKEN}":
+            return Answer(401, json.dumps({"message": "Unable to authenticate you"}))
+        try:
+            status, said = self._answer(request.method, request.path, request.body)
+        except Refused as refused:
+            status, said = refused.status, {"message": str(refused)}
+        return Answer(status, "" if said is None else json.dumps(said))
+
+    def _answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
         where = urlsplit(path)
         page = int(parse_qs(where.query).get("page", ["1"])[0])
         with self._lock:
@@ -97,6 +104,8 @@ class Droplets:
             raise Refused(422, "Tag name is not valid")
         if len(said["user_data"] or "") > 64 * 1024:
             raise Refused(422, "User data is too long")
+        if len(self.droplets) >= self.limit:
+            raise Refused(422, "creating this/these droplet(s) will exceed your droplet limit")
         id = next(self._ids)
         self.created.append(said)
         self.droplets[id] = {
@@ -115,48 +124,12 @@ class Droplets:
 def droplets() -> Iterator[Droplets]:
     """Where libcloud's driver of DigitalOcean leads meanwhile."""
     account = Droplets()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _requests(account))
-    server.daemon_threads = True
-    account.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
+    with serving(account.serve) as port:
 
-    class Plain(DigitalOcean_v2_Connection):
-        def __init__(self, key: str, *_: Any, **__: Any) -> None:
-            there = {"secure": False, "host": "127.0.0.1", "port": account.port}
-            super().__init__(key, **there)  # type: ignore[no-untyped-call]
+        class Plain(DigitalOcean_v2_Connection):
+            def __init__(self, key: str, *_: Any, **__: Any) -> None:
+                there = {"secure": False, "host": "127.0.0.1", "port": port}
+                super().__init__(key, **there)  # type: ignore[no-untyped-call]
 
-    try:
         with patch.object(DigitalOcean_v2_NodeDriver, "connectionCls", Plain):
             yield account
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def _requests(account: Droplets) -> type[BaseHTTPRequestHandler]:
-    class Request(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            token = self.headers.get("Authorization", "")
-            try:
-                status, answer = account.answer(self.command, self.path, token, body)
-            except Refused as refused:
-                status, answer = refused.status, {"id": "refused", "message": str(refused)}
-            content = b"" if answer is None else json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json; charset=utf-8")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = do_DELETE = _answer  # noqa: N815  # the library's names
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    return Request

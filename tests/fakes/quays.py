@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from fakes.serving import Answer, Request, serving
 from headwater.manifests.resolved import ResolvedCloud
 
 KEY = "quay-key-of-this-double"
@@ -43,7 +43,13 @@ class Quay:
     def cloud(self, name: str) -> ResolvedCloud:
         return ResolvedCloud(name, "quay", options={**self.options, "key": KEY})
 
-    def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
+    def serve(self, request: Request) -> Answer:
+        if request.headers.get("x-quay-key") != KEY:
+            return Answer(401, json.dumps({"error": "no such key"}))
+        status, said = self._answer(request.method, request.path, request.body)
+        return Answer(status, "" if said is None else json.dumps(said))
+
+    def _answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
         with self._lock:
             self.calls.append(f"{method} {path}")
             match method, path.split("/")[2:]:
@@ -98,17 +104,8 @@ def install(site: Path) -> None:
 @contextmanager
 def quay() -> Iterator[Quay]:
     account = Quay()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _requests(account))
-    server.daemon_threads = True
-    account.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with serving(account.serve) as account.port:
         yield account
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @contextmanager
@@ -122,29 +119,3 @@ def installed_quay() -> Iterator[Quay]:
         finally:
             sys.path.remove(site)
             sys.modules.pop("quay", None)
-
-
-def _requests(account: Quay) -> type[BaseHTTPRequestHandler]:
-    class Request(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            key = self.headers.get("X-Quay-Key", "")
-            status, answer = 401, {"error": "no such key"}
-            if key == KEY:
-                status, answer = account.answer(self.command, self.path, body)
-            content = b"" if answer is None else json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = do_DELETE = _answer  # noqa: N815  # the library's names
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    return Request
