@@ -55,8 +55,8 @@ class Provider(Protocol):
     def destroy(self, ids: Sequence[str]) -> Sequence[Exception | None]:
         """One answer per machine; one that is gone is ended."""
 
-    def remove(self, unused: Sequence[str]) -> None:
-        """What a listing found unused; what cannot be removed now is found again later."""
+    def tidy(self, chores: Sequence[str]) -> None:
+        """What a listing found to do; what cannot be done now is found again later."""
 
 
 Opener = Callable[[], Provider]

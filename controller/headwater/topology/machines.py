@@ -139,6 +139,7 @@ class Ability(Enum):
     """A create that is repeated with its token makes no second machine."""
     USER_DATA = "user data"
     BATCH = "creation of equal machines in one call"
+    ENDS = "ending of machines in one call"
     PORTS = "open ports"
     IMAGES = "images of machines"
     VOLUMES = "volumes"

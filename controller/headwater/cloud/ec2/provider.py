@@ -26,7 +26,14 @@ LAG = 60.0
 MANY = 500
 """Machines that one call ends."""
 ABILITIES = frozenset(
-    {Ability.TAGS, Ability.TOKENS, Ability.USER_DATA, Ability.BATCH, Ability.PORTS}
+    {
+        Ability.TAGS,
+        Ability.TOKENS,
+        Ability.USER_DATA,
+        Ability.BATCH,
+        Ability.ENDS,
+        Ability.PORTS,
+    }
 )
 _GONE = "InvalidInstanceID"
 _NAMING = (_GONE, "OperationNotPermitted")
@@ -101,8 +108,8 @@ class Ec2:
             failed |= self._terminate(ids[at : at + MANY])
         return [failed.get(id) for id in ids]
 
-    def remove(self, unused: Sequence[str]) -> None:
-        self._account.groups.remove(self._firewall, unused)
+    def tidy(self, chores: Sequence[str]) -> None:
+        self._account.groups.remove(self._firewall, chores)
 
     def _present(self, wanted: Mapping[str, Sequence[str]]) -> Sequence[Node]:
         pages = self._query.pages(
