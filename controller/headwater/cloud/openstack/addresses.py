@@ -1,0 +1,114 @@
+"""Floating addresses: made for machines that want one, released when these are gone."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from libcloud.compute.base import Node
+from libcloud.compute.types import NodeState
+
+from headwater.cloud.openstack.api import CONFLICT, NETWORK, NOT_FOUND, Api, Body, code_of
+from headwater.cloud.openstack.networks import Networks
+from headwater.cloud.openstack.servers import wants_floating
+
+ATTACH, RELEASE = "attach", "release"
+_OPTION = "floating_network"
+_COMING = frozenset({NodeState.PENDING, NodeState.RUNNING, NodeState.REBOOTING})
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    id: str
+    address: str
+    fixed: str
+    """Where it leads; empty when it is unused."""
+
+
+class Addresses:
+    """Of one Cloud; shared by its threads. Ours bear a mark: nobody else's are touched.
+
+    One is made together with its way to a machine, and loses that way with the machine.
+    """
+
+    def __init__(self, mark: str, pool: str, networks: Networks) -> None:
+        self._mark = mark
+        self._pool = pool
+        self._networks = networks
+        self._served: frozenset[str] = frozenset()
+        """Machines with such an address, as last seen."""
+        self._stale = True
+        """There may be unused ones: of an earlier process, or of machines that went."""
+        self._troubles: dict[str, str] = {}
+        """Why a machine has none yet."""
+
+    def complete(self, api: Api, nodes: Sequence[Node]) -> tuple[str, ...]:
+        """Nodes get the addresses of which nova has not heard. Returns what is to be done."""
+        waiting = [node for node in nodes if wants_floating(node) and not node.public_ips]
+        served = frozenset(str(node.id) for node in nodes if wants_floating(node))
+        stale = self._stale or bool(self._served - served)
+        if not (waiting or stale):
+            return ()
+        ours = list(self._ours(api))
+        by_fixed = {address.fixed: address.address for address in ours if address.fixed}
+        for node in waiting:
+            node.public_ips += [by_fixed[ip] for ip in node.extra["fixed"] if ip in by_fixed][:1]
+        unused = [address.id for address in ours if not address.fixed]
+        going = any(node.state is NodeState.STOPPING for node in nodes)
+        self._served, self._stale = served, bool(unused) or going
+        lacking = [node for node in waiting if not node.public_ips and node.state in _COMING]
+        for node in lacking:
+            node.extra["fault"] = node.extra["fault"] or self._troubles.get(str(node.id), "")
+        ready = [str(node.id) for node in lacking if node.extra["fixed"]]
+        return (
+            *(f"{RELEASE} {id}" for id in unused),
+            *(f"{ATTACH} {id}" for id in ready if self._pool),
+        )
+
+    def expect_unused(self) -> None:
+        """Machines have been ended."""
+        self._stale = True
+
+    def attach(self, api: Api, server: str) -> None:
+        """Does nothing while nova has made no way to it. Raises what libcloud raises."""
+        try:
+            for port, fixed in _ways(api.pages(NETWORK, "/v2.0/ports", "ports", device_id=server)):
+                self._make(api, port, fixed)
+                break
+        except Exception as error:
+            self._troubles[server] = str(error)
+            raise
+        self._troubles.pop(server, None)
+
+    def release(self, api: Api, id: str) -> None:
+        api.delete(NETWORK, f"/v2.0/floatingips/{id}")
+
+    def _make(self, api: Api, port: str, fixed: str) -> None:
+        asked = {
+            "floating_network_id": self._networks.id(api, _OPTION, self._pool),
+            "port_id": port,
+            "fixed_ip_address": fixed,
+            "description": self._mark,
+        }
+        try:
+            api.post(NETWORK, "/v2.0/floatingips", {"floatingip": asked})
+        except Exception as error:
+            already = code_of(error) == CONFLICT and "already has a floating ip" in str(error)
+            if not already:
+                raise
+
+    def _ours(self, api: Api) -> Iterator[Address]:
+        wanted = {"description": self._mark, "project_id": api.session.token().project}
+        try:
+            for each in api.pages(NETWORK, "/v2.0/floatingips", "floatingips", **wanted):
+                fixed = str(each.get("fixed_ip_address") or "") if each.get("port_id") else ""
+                yield Address(str(each["id"]), str(each["floating_ip_address"]), fixed)
+        except Exception as error:
+            if code_of(error) != NOT_FOUND:  # a cloud without routers has none
+                raise
+
+
+def _ways(ports: Iterable[Body]) -> Iterator[tuple[str, str]]:
+    """Port and address of each network of a machine that a floating address can lead to."""
+    for port in ports:
+        for each in port.get("fixed_ips") or ():
+            if ":" not in str(each["ip_address"]):
+                yield str(port["id"]), str(each["ip_address"])
