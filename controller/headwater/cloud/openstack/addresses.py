@@ -8,7 +8,7 @@ from libcloud.compute.types import NodeState
 
 from headwater.cloud.openstack.api import CONFLICT, NETWORK, NOT_FOUND, Api, Body, code_of
 from headwater.cloud.openstack.networks import Networks
-from headwater.cloud.openstack.servers import wants_floating
+from headwater.cloud.openstack.tags import wants_floating
 
 ATTACH, RELEASE = "attach", "release"
 _OPTION = "floating_network"
@@ -83,7 +83,7 @@ class Addresses:
 
     def _make(self, api: Api, port: str, fixed: str) -> None:
         asked = {
-            "floating_network_id": self._networks.id(api, _OPTION, self._pool),
+            "floating_network_id": self._networks.find(api, _OPTION, self._pool).id,
             "port_id": port,
             "fixed_ip_address": fixed,
             "description": self._mark,

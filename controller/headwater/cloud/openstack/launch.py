@@ -6,13 +6,17 @@ from uuid import UUID
 
 from headwater.cloud.openstack.account import OpenStackAccount
 from headwater.cloud.openstack.api import IMAGE, NOT_FOUND, Api, Body, code_of, words_of
-from headwater.cloud.openstack.servers import ADDRESS, FLOATING, TOKEN, call_name
+from headwater.cloud.openstack.servers import call_name
+from headwater.cloud.openstack.tags import ADDRESS, FLOATING, TOKEN
 from headwater.cloud.sizes import no_size
 from headwater.cloud.tags import CLOUD, to_batch_metadata
 from headwater.cloud.userdata import cloud_config
 from headwater.errors import Stalled
 from headwater.topology.batches import written
 from headwater.topology.machines import Batch, CreateOrder, MachineSpec
+
+NETWORKS = "network"
+"""The option that names them."""
 
 
 class Launches:
@@ -26,7 +30,9 @@ class Launches:
         data = cloud_config(spec.login_user, order.authorized_key, account.keys.of(batch.token))
         floating = {ADDRESS: FLOATING} if spec.public and options.floating_network else {}
         ours = {CLOUD: account.cloud, TOKEN: batch.token, **floating}
-        networks = [account.networks.id(self._api, "network", name) for name in options.networks]
+        networks = [
+            account.networks.find(self._api, NETWORKS, name).id for name in options.networks
+        ]
         server: dict[str, object] = {
             "name": _name(order, batch),
             "imageRef": self.image_id(spec),

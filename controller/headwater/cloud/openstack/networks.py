@@ -1,7 +1,15 @@
 """Networks, by what people call them."""
 
+from dataclasses import dataclass
+
 from headwater.cloud.openstack.api import NETWORK, Api
 from headwater.errors import Stalled
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    id: str
+    name: str
 
 
 class Networks:
@@ -9,29 +17,32 @@ class Networks:
 
     def __init__(self, cloud: str) -> None:
         self._cloud = cloud
-        self._ids: dict[str, str] = {}
+        self._known: dict[str, Network] = {}
 
-    def id(self, api: Api, option: str, name: str) -> str:
-        """Of the network that the Cloud's option names, by name or id. Raises Stalled."""
-        if name not in self._ids:
-            self._ids[name] = self._find(api, option, name)
-        return self._ids[name]
+    def find(self, api: Api, option: str, said: str) -> Network:
+        """What the Cloud's option names, by name or id. Raises Stalled."""
+        if said not in self._known:
+            self._known[said] = self._find(api, option, said)
+        return self._known[said]
 
     def forget(self) -> None:
         """One of them is not there any more."""
-        self._ids.clear()
+        self._known.clear()
 
-    def _find(self, api: Api, option: str, name: str) -> str:
+    def _find(self, api: Api, option: str, said: str) -> Network:
         for key in ("id", "name"):
-            pages = api.pages(NETWORK, "/v2.0/networks", "networks", **{key: name}, fields="id")
-            found = sorted(str(network["id"]) for network in pages)
+            found = [
+                Network(str(each["id"]), str(each["name"]))
+                for each in api.pages(NETWORK, "/v2.0/networks", "networks", **{key: said})
+            ]
             if len(found) == 1:
                 return found[0]
             if found:
+                ids = ", ".join(sorted(network.id for network in found))
                 raise Stalled(
-                    f"cloud {self._cloud!r}: {len(found)} networks are called {name!r}: say in"
-                    f" option {option} which one, by its id ({', '.join(found)})"
+                    f"cloud {self._cloud!r}: {len(found)} networks are called {said!r}: say in"
+                    f" option {option} which one, by its id ({ids})"
                 )
         raise Stalled(
-            f"cloud {self._cloud!r}: there is no network {name!r}: correct its option {option}"
+            f"cloud {self._cloud!r}: there is no network {said!r}: correct its option {option}"
         )

@@ -14,7 +14,7 @@ from headwater.cloud.openstack.addresses import ATTACH, RELEASE
 from headwater.cloud.openstack.api import COMPUTE, Api, words_of
 from headwater.cloud.openstack.driver import Driver
 from headwater.cloud.openstack.firewall import NeutronFirewall
-from headwater.cloud.openstack.launch import Launches, explained
+from headwater.cloud.openstack.launch import NETWORKS, Launches, explained
 from headwater.cloud.openstack.servers import Servers
 from headwater.cloud.seen import Seen
 from headwater.cloud.tags import CLOUD
@@ -35,7 +35,7 @@ class OpenStack:
         self._account = account
         self._api = Api(driver)
         self._firewall = NeutronFirewall(self._api, account.installation)
-        self._servers = Servers(driver, account.keys, account.installation, account.options)
+        self._servers = Servers(driver, account, self._order)
         self._launches = Launches(self._api, account)
 
     def capabilities(self) -> Capabilities:
@@ -99,6 +99,13 @@ class OpenStack:
             RELEASE: lambda: self._account.addresses.release(self._api, name),
         }
         doing[kind]()
+
+    def _order(self) -> Sequence[str]:
+        """Names of the networks, the one first at which machines are to be reached."""
+        networks, names = self._account.networks, self._account.options.networks
+        if len(names) < 2:  # noqa: PLR2004  # there is an order of several
+            return ()
+        return [networks.find(self._api, NETWORKS, name).name for name in names]
 
     def _listed(self, **wanted: str) -> Sequence[Node]:
         pages = self._api.pages(COMPUTE, "/servers/detail", "servers", **wanted)

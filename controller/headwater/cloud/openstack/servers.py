@@ -1,24 +1,19 @@
 """Nova's servers, as libcloud's nodes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from libcloud.compute.base import Node
 from libcloud.compute.types import NodeState
 
-from headwater.cloud.hostkeys import HostKeys
+from headwater.cloud.openstack.account import OpenStackAccount
 from headwater.cloud.openstack.api import Body
 from headwater.cloud.openstack.driver import Driver
-from headwater.cloud.openstack.options import Options
+from headwater.cloud.openstack.tags import ADDRESS, FLOATING, TOKEN
 from headwater.cloud.tags import DEPLOYMENT, INSTALLATION, MEMBERS, NODE, name_of, of_member
 from headwater.errors import Stalled
 from headwater.topology.batches import read
 
-TOKEN = "headwater:token"  # noqa: S105  # a name
-"""Of the call that made a machine, by which its first host key is known."""
-ADDRESS = "headwater:address"
-FLOATING = "floating"
-"""The machine is to be reached at a floating address, and not before it has one."""
 _LONGEST = 240
 """Characters of a name, of nova's 255: it numbers the machines of a call."""
 _STATES = {
@@ -45,17 +40,23 @@ _DELETING = frozenset({"deleting", "soft-deleting"})
 
 
 class Servers:
-    def __init__(self, driver: Driver, keys: HostKeys, installation: str, options: Options) -> None:
+    """`order`: names of networks, the one first at which machines are to be reached."""
+
+    def __init__(
+        self, driver: Driver, account: OpenStackAccount, order: Callable[[], Sequence[str]]
+    ) -> None:
         self._driver = driver
-        self._keys = keys
-        self._installation = installation
-        self._options = options
+        self._keys = account.keys
+        self._installation = account.installation
+        self._port = account.options.ssh_port
+        self._order = order
 
     def nodes(self, servers: Iterable[Body]) -> list[Node]:
         """Raises Stalled for a machine of which nobody can tell any more which one it is."""
-        return [self._node(server) for server in servers]
+        order = self._order()
+        return [self._node(server, order) for server in servers]
 
-    def _node(self, server: Body) -> Node:
+    def _node(self, server: Body, order: Sequence[str]) -> Node:
         metadata: dict[str, str] = server.get("metadata") or {}
         ours = metadata.get(INSTALLATION) == self._installation
         tags = _own(server, metadata) if ours else metadata
@@ -64,11 +65,11 @@ class Servers:
             "groups": [group.get("name", "") for group in server.get("security_groups") or ()],
             "zone": server.get("OS-EXT-AZ:availability_zone") or "",
             "fault": " ".join(str((server.get("fault") or {}).get("message", "")).split()),
-            "ssh_port": self._options.ssh_port,
+            "ssh_port": self._port,
         }
         if ours and (token := tags.get(TOKEN)):
             extra |= {"host_key": self._keys.public(token), "one_time": True}
-        floating, fixed = self._addresses(server)
+        floating, fixed = _addresses(server, order)
         extra["fixed"] = fixed
         wanted = tags.get(ADDRESS) == FLOATING
         return Node(
@@ -81,20 +82,6 @@ class Servers:
             created_at=datetime.fromisoformat(server["created"]),
             extra=extra,
         )
-
-    def _addresses(self, server: Body) -> tuple[list[str], list[str]]:
-        """Floating and fixed ones; of the network that was named first, and the shorter kind."""
-        networks: Mapping[str, Sequence[Body]] = server.get("addresses") or {}
-        order = [name for name in self._options.networks if name in networks]
-        ordered = dict.fromkeys([*order, *networks])
-        every = [each for name in ordered for each in networks[name]]
-        every.sort(key=lambda each: int(each.get("version", 4)))
-        floating = [str(each["addr"]) for each in every if _is_floating(each)]
-        return floating, [str(each["addr"]) for each in every if not _is_floating(each)]
-
-
-def wants_floating(node: Node) -> bool:
-    return bool(node.extra["metadata"].get(ADDRESS) == FLOATING)
 
 
 def call_name(deployment: str, node: str, members: str) -> str:
@@ -126,6 +113,16 @@ def _state(server: Body) -> NodeState:
     if server.get("OS-EXT-STS:task_state") in _DELETING:
         return NodeState.STOPPING
     return _STATES.get(str(server.get("status")), NodeState.UNKNOWN)
+
+
+def _addresses(server: Body, order: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Floating and fixed ones; of the network that comes first, and the shorter kind."""
+    networks: Mapping[str, Sequence[Body]] = server.get("addresses") or {}
+    ordered = dict.fromkeys([*(name for name in order if name in networks), *networks])
+    every = [each for name in ordered for each in networks[name]]
+    every.sort(key=lambda each: int(each.get("version", 4)))
+    floating = [str(each["addr"]) for each in every if _is_floating(each)]
+    return floating, [str(each["addr"]) for each in every if not _is_floating(each)]
 
 
 def _is_floating(address: Body) -> bool:
