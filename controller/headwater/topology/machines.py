@@ -83,6 +83,15 @@ class Machine:
         return self.tags.key
 
     @property
+    def fault(self) -> str:
+        """What is wrong with it, in its cloud's words; empty where these are lacking."""
+        return self.facts.get("fault", "")
+
+    def told(self, what: str) -> str:
+        """With the cloud's words for it."""
+        return f"{what}: {self.fault}" if self.fault else what
+
+    @property
     def is_reachable(self) -> bool:
         """Up, and its cloud has told where it answers and which host key is believed."""
         told = self.address is not None and self.host_key is not None
