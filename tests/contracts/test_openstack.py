@@ -525,9 +525,24 @@ async def test_floating_addresses_go_with_their_machines(floating, endpoint) -> 
     await floating.terminate(made[0])
 
     neutron = endpoint.project.neutron
-    await until(floating, lambda _: len(neutron.floating) == 1)
-    [left] = (await floating.observe("lab")).machines
+    [left] = await until(floating, lambda m: len(m) == len(neutron.floating) == 1)
     assert [left.address] == [each["floating_ip_address"] for each in neutron.floating.values()]
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "not told"])
+async def test_floating_addresses_lead_to_their_own_machines(floating, endpoint, told) -> None:
+    """Whether or not neutron tells whose they are."""
+    neutron = endpoint.project.neutron
+    endpoint.project.nova.hears_late = 3600.0
+    neutron.tells_servers = told
+    await make(floating, batch(1, 2, 3))
+
+    machines = await until(floating, lambda machines: all(m.address for m in machines))
+
+    ports = {port["id"]: port["device_id"] for port in neutron.ports.values()}
+    assert {machine.address: machine.id.id for machine in machines} == {
+        each["floating_ip_address"]: ports[each["port_id"]] for each in neutron.floating.values()
+    }
 
 
 async def test_floating_addresses_of_machines_that_somebody_ended_go_too(

@@ -25,6 +25,8 @@ class Neutron:
     floating: dict[str, Item] = field(default_factory=dict)
     outside: dict[str, str] = field(default_factory=dict)
     """Addresses that floating ones are to be, by the machine."""
+    tells_servers: bool = True
+    """To which machine a floating address leads: not every neutron does."""
     _last: int = 0
 
     def __post_init__(self) -> None:
@@ -85,6 +87,7 @@ class Neutron:
         for each in self.floating.values():
             if each["port_id"] in gone:
                 each |= {"port_id": None, "fixed_ip_address": None, "status": "DOWN"}
+                each |= {"port_details": None}
 
     def make_group(self, asked: Mapping[str, Any]) -> Item:
         self._check_quota("security_group", self.groups)
@@ -145,6 +148,7 @@ class Neutron:
             "floating_ip_address": self.outside.get(device, f"203.0.113.{self._last % 250 + 2}"),
             "fixed_ip_address": fixed,
             "port_id": port,
+            "port_details": {"device_id": device} if port and self.tells_servers else None,
             "router_id": None,
             "status": "ACTIVE" if port else "DOWN",
             "description": asked.get("description", ""),

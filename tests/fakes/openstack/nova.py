@@ -124,6 +124,11 @@ class Nova:
             body["servers_links"] = [{"rel": "next", "href": href}]
         return body
 
+    @property
+    def present(self) -> list[Server]:
+        self.settle()
+        return [*self.servers.values()]
+
     def one(self, id: str) -> Server:
         self.settle()
         if id not in self.servers:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from libcloud.compute.base import Node
 from libcloud.compute.types import NodeState
 
-from headwater.cloud.openstack.api import CONFLICT, NETWORK, NOT_FOUND, Api, Body, code_of
+from headwater.cloud.openstack.api import CONFLICT, NETWORK, NOT_FOUND, Api, Body, code_of, words_of
 from headwater.cloud.openstack.networks import Networks
 from headwater.cloud.openstack.tags import wants_floating
 
@@ -21,6 +21,11 @@ class Address:
     address: str
     fixed: str
     """Where it leads; empty when it is unused."""
+    server: str
+    """Whose it is, where neutron tells: fixed addresses of two networks may be the same."""
+
+    def is_of(self, node: Node) -> bool:
+        return self.server == node.id if self.server else self.fixed in node.extra["fixed"]
 
 
 class Addresses:
@@ -37,6 +42,8 @@ class Addresses:
         """Machines with such an address, as last seen."""
         self._stale = True
         """There may be unused ones: of an earlier process, or of machines that went."""
+        self._held: dict[str, str] = {}
+        """Ids of addresses, by the machine."""
         self._troubles: dict[str, str] = {}
         """Why a machine has none yet."""
 
@@ -48,9 +55,13 @@ class Addresses:
         if not (waiting or stale):
             return ()
         ours = list(self._ours(api))
-        by_fixed = {address.fixed: address.address for address in ours if address.fixed}
+        held = {str(node.id): each for node in nodes for each in ours if each.is_of(node)}
+        # What was made since this listing began is kept.
+        before = {id: address for id, address in self._held.items() if id in served}
+        self._held = before | {server: address.id for server, address in held.items()}
+        self._troubles = {id: why for id, why in self._troubles.items() if id in served}
         for node in waiting:
-            node.public_ips += [by_fixed[ip] for ip in node.extra["fixed"] if ip in by_fixed][:1]
+            node.public_ips += [held[node.id].address] if node.id in held else []
         unused = [address.id for address in ours if not address.fixed]
         going = any(node.state is NodeState.STOPPING for node in nodes)
         self._served, self._stale = served, bool(unused) or going
@@ -63,15 +74,17 @@ class Addresses:
             *(f"{ATTACH} {id}" for id in ready if self._pool),
         )
 
-    def expect_unused(self) -> None:
-        """Machines have been ended."""
+    def ended(self, api: Api, server: str) -> None:
+        """What it had is released, now if that is known. Raises what libcloud raises."""
         self._stale = True
+        if (held := self._held.pop(server, None)) is not None:
+            self.release(api, held)
 
     def attach(self, api: Api, server: str) -> None:
         """Does nothing while nova has made no way to it. Raises what libcloud raises."""
         try:
             for port, fixed in _ways(api.pages(NETWORK, "/v2.0/ports", "ports", device_id=server)):
-                self._make(api, port, fixed)
+                self._held |= self._made(api, server, port, fixed)
                 break
         except Exception as error:
             self._troubles[server] = str(error)
@@ -81,7 +94,7 @@ class Addresses:
     def release(self, api: Api, id: str) -> None:
         api.delete(NETWORK, f"/v2.0/floatingips/{id}")
 
-    def _make(self, api: Api, port: str, fixed: str) -> None:
+    def _made(self, api: Api, server: str, port: str, fixed: str) -> dict[str, str]:
         asked = {
             "floating_network_id": self._networks.find(api, _OPTION, self._pool).id,
             "port_id": port,
@@ -89,18 +102,20 @@ class Addresses:
             "description": self._mark,
         }
         try:
-            api.post(NETWORK, "/v2.0/floatingips", {"floatingip": asked})
+            made = api.post(NETWORK, "/v2.0/floatingips", {"floatingip": asked})
         except Exception as error:
-            already = code_of(error) == CONFLICT and "already has a floating ip" in str(error)
-            if not already:
-                raise
+            if code_of(error) == CONFLICT and "already has a floating ip" in words_of(error):
+                return {}
+            raise
+        return {server: str(made["floatingip"]["id"])}
 
     def _ours(self, api: Api) -> Iterator[Address]:
         wanted = {"description": self._mark, "project_id": api.session.token().project}
         try:
             for each in api.pages(NETWORK, "/v2.0/floatingips", "floatingips", **wanted):
                 fixed = str(each.get("fixed_ip_address") or "") if each.get("port_id") else ""
-                yield Address(str(each["id"]), str(each["floating_ip_address"]), fixed)
+                server = str((each.get("port_details") or {}).get("device_id") or "")
+                yield Address(str(each["id"]), str(each["floating_ip_address"]), fixed, server)
         except Exception as error:
             if code_of(error) != NOT_FOUND:  # a cloud without routers has none
                 raise

@@ -1,9 +1,11 @@
 """OpenStack as a provider: one call lists, and one makes a batch."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import quote
 
+from libcloud.common.exceptions import BaseHTTPError
 from libcloud.compute.base import Node
 
 from headwater.cloud.calls import Answers, answer_each, answers_of, batch_of
@@ -79,7 +81,6 @@ class OpenStack:
 
     def destroy(self, ids: Sequence[str]) -> Sequence[Exception | None]:
         self._account.ended = True
-        self._account.addresses.expect_unused()
         return attempt_each(self._end, ids)
 
     def tidy(self, chores: Sequence[str]) -> None:
@@ -89,7 +90,10 @@ class OpenStack:
             raise failed[0]
 
     def _end(self, id: str) -> None:
+        """What it used and cannot be given back now is found by a later listing."""
         self._api.delete(COMPUTE, f"/servers/{quote(id, safe='')}")
+        with suppress(BaseHTTPError):
+            self._account.addresses.ended(self._api, id)
 
     def _put_right(self, chore: str) -> None:
         kind, _, name = chore.partition(" ")
