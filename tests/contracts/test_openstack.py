@@ -683,14 +683,18 @@ async def test_a_quota_of_groups_is_said(gateway, endpoint) -> None:
 # Who may.
 
 
-async def test_an_application_credential_is_enough(endpoint, tmp_path) -> None:
+@pytest.mark.parametrize(("secret", "right"), [(keystone.SECRET, True), ("wrong-1", False)])
+async def test_an_application_credential_is_enough(endpoint, tmp_path, secret, right) -> None:
     login = {
         "auth_url": endpoint.auth_url,
         "application_credential_id": keystone.APPLICATION,
-        "application_credential_secret": keystone.SECRET,
+        "application_credential_secret": secret,
     }
     async with opened(ResolvedCloud("lab", "openstack", options=login), tmp_path) as gateway:
-        assert (await gateway.observe("lab")).complete
+        listing = await gateway.observe("lab")
+
+    assert listing.complete is right
+    assert right or "check the credentials" in listing.error
 
 
 @pytest.mark.parametrize(
