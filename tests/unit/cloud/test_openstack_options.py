@@ -1,11 +1,16 @@
+import re
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from headwater.cloud.openstack.options import Options, read
 from headwater.errors import Stalled
+from headwater.manifests.cloud import Cloud
 from headwater.manifests.resolved import ResolvedCloud
 
+README = Path(__file__).parents[3] / "README.md"
 WHERE = {"auth_url": "https://cloud.example.org:5000/v3/"}
 WHO = {"username": "ada", "password": "geheim", "project": "lab"}
 USER = {"name": "ada", "domain": {"name": "Default"}, "password": "geheim"}
@@ -79,6 +84,16 @@ def test_the_region_of_the_manifest_comes_first() -> None:
 def test_networks_are_one_or_several() -> None:
     assert options(WHO, network="a").networks == ("a",)
     assert options(WHO, network=("a", "b")).networks == ("a", "b")
+
+
+def test_the_readme_says_what_is_understood() -> None:
+    blocks = map(tomllib.loads, re.findall(r"```toml\n(.*?)```", README.read_text(), re.DOTALL))
+    clouds = [Cloud.model_validate(block) for block in blocks if block.get("kind") == "Cloud"]
+    [spec] = [cloud.spec for cloud in clouds if cloud.spec.driver == "openstack"]
+
+    found = read(ResolvedCloud("lab", spec.driver, spec.region, options=spec.options), WHO)
+
+    assert (found.networks, found.floating_network) == (("private",), "public")
 
 
 def test_passwords_are_not_shown() -> None:
