@@ -20,6 +20,7 @@ from fakes.openstack.refusals import Refused, throttled
 from fakes.serving import Answer
 from headwater.cloud import groups, pace
 from headwater.cloud.gateway import Gateway
+from headwater.cloud.openstack import addresses
 from headwater.errors import HeadwaterError, QuotaExceeded, Stalled, Throttled, Transient
 from headwater.manifests.resolved import ResolvedCloud, Size
 from headwater.topology.batches import batched
@@ -573,7 +574,29 @@ async def test_floating_addresses_of_an_earlier_process_go_and_nobody_elses(
     assert [*neutron.floating] == [theirs["id"]]
 
 
-async def test_why_there_is_no_floating_address_is_told(floating, endpoint) -> None:
+async def test_a_neutron_that_knows_no_filters_takes_nothing_from_anybody(
+    endpoint, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(groups, "FRESH", 0.0)
+    neutron = endpoint.project.neutron
+    neutron.knows_filters = False
+    pool = next(id for id, each in neutron.networks.items() if each["router:external"])
+    theirs = neutron.make_floating({"floating_network_id": pool})
+    neutron.make_group({"name": "theirs"})
+    options = {**PUBLIC, "network": "private"}
+    async with opened(endpoint.cloud("lab", **options), tmp_path) as gateway:
+        await make(gateway, batch(1, 2))
+        machines = await until(gateway, lambda machines: all(m.address for m in machines))
+        for machine in machines:
+            await gateway.terminate(machine)
+        await until(gateway, lambda _: own_groups(endpoint) == ["theirs"])
+
+    assert len({machine.address for machine in machines}) == 2
+    assert [*neutron.floating] == [theirs["id"]]
+
+
+async def test_why_there_is_no_floating_address_is_told(floating, endpoint, monkeypatch) -> None:
+    monkeypatch.setattr(addresses, "PATIENCE", 0.0)
     endpoint.project.neutron.quota["floatingip"] = 1
     await make(floating, batch(1, 2))
 
@@ -583,6 +606,17 @@ async def test_why_there_is_no_floating_address_is_told(floating, endpoint) -> N
     assert "Quota exceeded for resources: ['floatingip']" in lacking.facts["fault"]
     endpoint.project.neutron.quota["floatingip"] = 2
     await until(floating, lambda machines: all(machine.address for machine in machines))
+
+
+async def test_what_cannot_be_had_is_not_asked_for_at_every_look(floating, endpoint) -> None:
+    endpoint.project.neutron.quota["floatingip"] = 0
+    await make(floating, batch(1))
+    await until(floating, lambda machines: bool(machines[0].facts.get("fault")))
+
+    for _ in range(5):
+        await floating.observe("lab")
+
+    assert endpoint.counted()["POST /floatingips"] == 1
 
 
 # Security groups.

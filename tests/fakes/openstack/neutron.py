@@ -25,6 +25,7 @@ class Neutron:
     floating: dict[str, Item] = field(default_factory=dict)
     outside: dict[str, str] = field(default_factory=dict)
     """Addresses that floating ones are to be, by the machine."""
+    knows_filters: bool = True
     tells_servers: bool = True
     """To which machine a floating address leads: not every neutron does."""
     _last: int = 0
@@ -53,7 +54,8 @@ class Neutron:
     def find(self, kind: str, wanted: Mapping[str, Sequence[str]]) -> list[Item]:
         """What has each of these values."""
         kept = {name: values for name, values in wanted.items() if name not in _OWN}
-        found = [item for item in self._of(kind).values() if _has(item, kept)]
+        every = self._of(kind).values()
+        found = [item for item in every if not self.knows_filters or _has(item, kept)]
         fields = wanted.get("fields", ())
         return [{f: item[f] for f in fields if f in item} for item in found] if fields else found
 

@@ -1,6 +1,7 @@
 """Floating addresses: made for machines that want one, released when these are gone."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from libcloud.compute.base import Node
@@ -11,6 +12,8 @@ from headwater.cloud.openstack.networks import Networks
 from headwater.cloud.openstack.tags import wants_floating
 
 ATTACH, RELEASE = "attach", "release"
+PATIENCE = 30.0
+"""Seconds until an address that could not be made is tried again."""
 _OPTION = "floating_network"
 _COMING = frozenset({NodeState.PENDING, NodeState.RUNNING, NodeState.REBOOTING})
 
@@ -28,13 +31,26 @@ class Address:
         return self.server == node.id if self.server else self.fixed in node.extra["fixed"]
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    words: str
+    until: float
+
+
 class Addresses:
     """Of one Cloud; shared by its threads. Ours bear a mark: nobody else's are touched.
 
     One is made together with its way to a machine, and loses that way with the machine.
     """
 
-    def __init__(self, mark: str, pool: str, networks: Networks) -> None:
+    def __init__(
+        self,
+        mark: str,
+        pool: str,
+        networks: Networks,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._mark = mark
         self._pool = pool
         self._networks = networks
@@ -44,7 +60,7 @@ class Addresses:
         """There may be unused ones: of an earlier process, or of machines that went."""
         self._held: dict[str, str] = {}
         """Ids of addresses, by the machine."""
-        self._troubles: dict[str, str] = {}
+        self._troubles: dict[str, Trouble] = {}
         """Why a machine has none yet."""
 
     def complete(self, api: Api, nodes: Sequence[Node]) -> tuple[str, ...]:
@@ -67,11 +83,12 @@ class Addresses:
         self._served, self._stale = served, bool(unused) or going
         lacking = [node for node in waiting if not node.public_ips and node.state in _COMING]
         for node in lacking:
-            node.extra["fault"] = node.extra["fault"] or self._troubles.get(str(node.id), "")
+            if (trouble := self._troubles.get(str(node.id))) is not None:
+                node.extra["fault"] = node.extra["fault"] or trouble.words
         ready = [str(node.id) for node in lacking if node.extra["fixed"]]
         return (
             *(f"{RELEASE} {id}" for id in unused),
-            *(f"{ATTACH} {id}" for id in ready if self._pool),
+            *(f"{ATTACH} {id}" for id in ready if self._pool and self._may_try(id)),
         )
 
     def ended(self, api: Api, server: str) -> None:
@@ -83,13 +100,17 @@ class Addresses:
     def attach(self, api: Api, server: str) -> None:
         """Does nothing while nova has made no way to it. Raises what libcloud raises."""
         try:
-            for port, fixed in _ways(api.pages(NETWORK, "/v2.0/ports", "ports", device_id=server)):
+            for port, fixed in _ways(api.having(NETWORK, "/v2.0/ports", "ports", device_id=server)):
                 self._held |= self._made(api, server, port, fixed)
                 break
         except Exception as error:
-            self._troubles[server] = str(error)
+            self._troubles[server] = Trouble(str(error), self._clock() + PATIENCE)
             raise
         self._troubles.pop(server, None)
+
+    def _may_try(self, server: str) -> bool:
+        trouble = self._troubles.get(server)
+        return trouble is None or self._clock() >= trouble.until
 
     def release(self, api: Api, id: str) -> None:
         api.delete(NETWORK, f"/v2.0/floatingips/{id}")
@@ -112,7 +133,7 @@ class Addresses:
     def _ours(self, api: Api) -> Iterator[Address]:
         wanted = {"description": self._mark, "project_id": api.session.token().project}
         try:
-            for each in api.pages(NETWORK, "/v2.0/floatingips", "floatingips", **wanted):
+            for each in api.having(NETWORK, "/v2.0/floatingips", "floatingips", **wanted):
                 fixed = str(each.get("fixed_ip_address") or "") if each.get("port_id") else ""
                 server = str((each.get("port_details") or {}).get("device_id") or "")
                 yield Address(str(each["id"]), str(each["floating_ip_address"]), fixed, server)

@@ -17,7 +17,7 @@ class NeutronFirewall:
         wanted = {"description": self._mark, "project_id": self._api.session.token().project}
         if name:
             wanted["name"] = name
-        for each in self._api.pages(NETWORK, _PATH, "security_groups", **wanted):
+        for each in self._api.having(NETWORK, _PATH, "security_groups", **wanted):
             yield Group(str(each["name"]), str(each["id"]), _is_whole(each))
 
     def create(self, name: str, deployment: str) -> str | None:  # noqa: ARG002  # its name tells

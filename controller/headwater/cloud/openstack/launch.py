@@ -74,7 +74,7 @@ class Launches:
 
     def _named(self, spec: MachineSpec) -> Body:
         wanted = {"name": spec.image_id, "status": "active"}
-        found = list(self._api.pages(IMAGE, "/v2/images", "images", **wanted))
+        found = list(self._api.having(IMAGE, "/v2/images", "images", **wanted))
         if len(found) == 1:
             return found[0]
         if not found:

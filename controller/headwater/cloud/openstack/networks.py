@@ -33,7 +33,7 @@ class Networks:
         for key in ("id", "name"):
             found = [
                 Network(str(each["id"]), str(each["name"]))
-                for each in api.pages(NETWORK, "/v2.0/networks", "networks", **{key: said})
+                for each in api.having(NETWORK, "/v2.0/networks", "networks", **{key: said})
             ]
             if len(found) == 1:
                 return found[0]

@@ -53,7 +53,7 @@ class OpenStack:
         account = self._account
         every = self._listed()
         ours = [node for node in every if tags_of(node, account.installation)]
-        nodes = [node for node in ours if node.extra["metadata"].get(CLOUD) == account.cloud]
+        nodes = [node for node in ours if self._is_own(node)]
         if account.ended:
             account.groups.look(self._firewall)
         groups = (f"{GROUP} {name}" for name in account.groups.unused(ours))
@@ -131,11 +131,15 @@ class OpenStack:
 
     def _made_before(self, order: CreateOrder) -> Iterator[Node]:
         """`name` is an expression to nova; names of ours have nothing in them that means more."""
-        key, cloud = order.tags.key, self._account.cloud
+        key = order.tags.key
         for node in self._listed(name=f"^{key.deployment}-{key.node}-"):
-            ours = tags_of(node, order.tags.installation) and not is_gone(node)
-            if ours and node.extra["metadata"].get(CLOUD) == cloud:
+            if self._is_own(node) and not is_gone(node):
                 yield node
+
+    def _is_own(self, node: Node) -> bool:
+        """Of this Cloud: several may share the account."""
+        ours = tags_of(node, self._account.installation) is not None
+        return ours and node.extra["metadata"].get(CLOUD) == self._account.cloud
 
     def _launched(self, order: CreateOrder, batch: Batch) -> Sequence[Node]:
         try:
@@ -153,7 +157,8 @@ class OpenStack:
 
     def _launch(self, order: CreateOrder, batch: Batch) -> Sequence[Node]:
         made = self._api.post(COMPUTE, "/servers", self._said(order, batch))
-        return self._listed(reservation_id=str(made["reservation_id"]))
+        listed = self._listed(reservation_id=str(made["reservation_id"]))
+        return [node for node in listed if self._is_own(node)]
 
     def _said(self, order: CreateOrder, batch: Batch) -> Mapping[str, object]:
         deployment, spec = order.tags.key.deployment, order.spec
