@@ -134,17 +134,20 @@ async def test_names_tell_the_place_in_a_batch(gateway, endpoint, indexes, names
     assert [m.name for m in made] == [f"hello-web-{index}" for index in indexes]
 
 
+@pytest.mark.parametrize(
+    "name", ["my-favourite-2", "hello-web-3", "hello-web-0", "hello-web-02", "hello-web", ""]
+)
 async def test_a_machine_whose_name_was_changed_makes_no_other_one_missing(
-    gateway, endpoint
+    gateway, endpoint, name
 ) -> None:
     made = await make(gateway, batch(1, 2))
-    endpoint.project.nova.servers[made[1].id.id].name = "my-favourite-2"
+    endpoint.project.nova.servers[made[1].id.id].name = name
 
     listing = await gateway.observe("lab")
 
     assert not listing.complete
-    assert f"server {made[1].id.id} is called 'my-favourite-2'" in listing.error
-    assert "call it hello-web-N again" in listing.error
+    assert f"server {made[1].id.id} is called '{name}'" in listing.error
+    assert "call it hello-web-N again, with the number N up to 2" in listing.error
 
 
 async def test_a_single_machine_may_be_called_anything(gateway, endpoint) -> None:

@@ -1,5 +1,6 @@
 """Nova's servers, as libcloud's nodes."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -36,6 +37,7 @@ _STATES = {
     "DELETED": NodeState.TERMINATED,
     "SOFT_DELETED": NodeState.TERMINATED,
 }
+_NUMBER = re.compile("[1-9][0-9]{0,4}")
 _DELETING = frozenset({"deleting", "soft-deleting"})
 
 
@@ -93,20 +95,19 @@ def call_name(deployment: str, node: str, members: str) -> str:
 
 def _own(server: Body, metadata: Mapping[str, str]) -> dict[str, str]:
     """One machine's own tags: its place in the call that made it is told by its name alone."""
-    if MEMBERS not in metadata:
+    members = metadata.get(MEMBERS, "")
+    if (known := read(members)) is None:
         return dict(metadata)
-    name = str(server.get("name", ""))
-    base = call_name(
-        metadata.get(DEPLOYMENT, ""), metadata.get(NODE, ""), metadata.get(MEMBERS, "")
-    )
-    count = name.removeprefix(f"{base}-")
-    if count == name or not count.isdecimal():
+    base = call_name(metadata.get(DEPLOYMENT, ""), metadata.get(NODE, ""), members)
+    name, count = str(server.get("name", "")), len(known)
+    number = name.removeprefix(f"{base}-")
+    if not _NUMBER.fullmatch(number) or int(number) > count:
         raise Stalled(
             f"server {server['id']} is called {name!r}, and nobody can tell any more which of"
-            f" {metadata.get(MEMBERS)} it is: call it {base}-N again, with the number N that no"
+            f" {members} it is: call it {base}-N again, with the number N up to {count} that no"
             " other one has, or delete it"
         )
-    return of_member(metadata, int(count) - 1)
+    return of_member(metadata, int(number) - 1)
 
 
 def _state(server: Body) -> NodeState:
