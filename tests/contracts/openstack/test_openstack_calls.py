@@ -135,7 +135,7 @@ async def test_names_tell_the_place_in_a_batch(gateway, endpoint, indexes, names
 
 
 @pytest.mark.parametrize(
-    "name", ["my-favourite-2", "hello-web-3", "hello-web-0", "hello-web-02", "hello-web", ""]
+    "name", ["my-favourite-2", "hello-web-3", "hello-web-0", "hello-web-02", "hello-web", "2", ""]
 )
 async def test_a_machine_whose_name_was_changed_makes_no_other_one_missing(
     gateway, endpoint, name

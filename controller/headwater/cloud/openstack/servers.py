@@ -100,8 +100,9 @@ def _own(server: Body, metadata: Mapping[str, str]) -> dict[str, str]:
         return dict(metadata)
     base = call_name(metadata.get(DEPLOYMENT, ""), metadata.get(NODE, ""), members)
     name, count = str(server.get("name", "")), len(known)
-    number = name.removeprefix(f"{base}-")
-    if not _NUMBER.fullmatch(number) or int(number) > count:
+    number = name.rpartition("-")[2]
+    is_whole = name == f"{base}-{number}" and _NUMBER.fullmatch(number)
+    if not is_whole or int(number) > count:
         raise Stalled(
             f"server {server['id']} is called {name!r}, and nobody can tell any more which of"
             f" {members} it is: call it {base}-N again, with the number N up to {count} that no"
