@@ -107,6 +107,7 @@ def test_passwords_are_not_shown() -> None:
         ({"floating_netwrok": "public"}, r"'floating_netwrok' \(near: floating_network"),
         ({"password": ""}, "keystone wants username, password and project"),
         ({"application_credential_id": "a1", "username": ""}, "application_credential_secret"),
+        ({"ex_force_auth_version": "2.0_password"}, "neither 3.x_password nor 3.x_appcred"),
         ({"interface": "secret"}, "'secret' is none of public, internal, admin"),
         ({"config_drive": "yes"}, "config_drive = 'yes' is neither true nor false"),
         ({"timeout": 0}, "timeout = 0"),

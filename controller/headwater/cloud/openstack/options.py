@@ -32,7 +32,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "ssh_port": ("ssh_port",),
 }
 """As `clouds.yaml` and the environment of OpenStack's own client have them, and as libcloud has."""
-_APPLICATION = "3.x_appcred"
+_PASSWORD, _APPLICATION = "3.x_password", "3.x_appcred"
 _INTERFACES = ("public", "internal", "admin")
 _TIMEOUT = 30
 
@@ -92,7 +92,12 @@ def _canonical(cloud: ResolvedCloud, given: Mapping[str, object]) -> dict[str, o
 
 def _identity(cloud: ResolvedCloud, said: Mapping[str, object]) -> Mapping[str, object]:
     id, secret = (_text(said, f"application_credential_{each}") for each in ("id", "secret"))
-    if _text(said, "auth_version") == _APPLICATION:
+    version = _text(said, "auth_version") or _PASSWORD
+    if version not in {_PASSWORD, _APPLICATION}:
+        raise _wrong(
+            cloud, f"ex_force_auth_version = {version!r} is neither {_PASSWORD} nor {_APPLICATION}"
+        )
+    if version == _APPLICATION:
         id, secret = id or _text(said, "username"), secret or _text(said, "password")
     if id and secret:
         method = {"id": id, "secret": secret}
