@@ -42,9 +42,16 @@ _WRITE_SECONDS_PER_ORDER = 2.0
 
 class Account:
     def __init__(
-        self, cloud: ResolvedCloud, installation: str, directory: Path, pool: Pool
+        self,
+        cloud: ResolvedCloud,
+        installation: str,
+        directory: Path,
+        pool: Pool,
+        *,
+        keeper: bool,
     ) -> None:
         self.cloud = cloud
+        self._keeper = keeper
         self._installation = installation
         self._threads = Threads(cloud, opener(cloud, installation, directory), _WIDTH, pool)
         self._known: Capabilities | HeadwaterError = Transient(
@@ -209,7 +216,7 @@ class Account:
 
     def _tidy(self, chores: Sequence[str]) -> None:
         """Beside everything else, one at a time; what cannot be done is tried again."""
-        if chores and (self._tidying is None or self._tidying.done()):
+        if self._keeper and chores and (self._tidying is None or self._tidying.done()):
             self._tidying = asyncio.create_task(self._put_right(chores))
 
     async def _put_right(self, chores: Sequence[str]) -> None:

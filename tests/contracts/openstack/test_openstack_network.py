@@ -17,6 +17,7 @@ from contracts.openstack.asking import (
 )
 from fakes.openstack.refusals import Refused
 from headwater.cloud import groups
+from headwater.cloud.gateway import Gateway
 from headwater.cloud.openstack import addresses
 from headwater.errors import QuotaExceeded, Transient
 
@@ -114,6 +115,19 @@ async def test_floating_addresses_of_an_earlier_process_go_and_nobody_elses(
     assert [*neutron.floating] == [theirs["id"]]
 
 
+async def test_who_only_looks_puts_nothing_right(floating, endpoint, tmp_path) -> None:
+    neutron = endpoint.project.neutron
+    await make(floating, batch(1))
+    looking = Gateway("ours", tmp_path, keeper=False)
+    await looking.configure({"lab": endpoint.cloud("lab", **PUBLIC)})
+
+    listings = [await looking.observe("lab") for _ in range(3)]
+    await looking.close()
+
+    assert all(listing.complete for listing in listings)
+    assert not neutron.floating
+
+
 async def test_a_neutron_that_knows_no_filters_takes_nothing_from_anybody(
     endpoint, tmp_path, monkeypatch
 ) -> None:
@@ -146,6 +160,16 @@ async def test_why_there_is_no_floating_address_is_told(floating, endpoint, monk
     assert "Quota exceeded for resources: ['floatingip']" in lacking.facts["fault"]
     endpoint.project.neutron.quota["floatingip"] = 2
     await until(floating, lambda machines: all(machine.address for machine in machines))
+
+
+async def test_an_address_to_which_none_can_lead_is_said(floating, endpoint) -> None:
+    await make(floating, batch(1))
+    for port in endpoint.project.neutron.ports.values():
+        port["fixed_ips"] = [{"subnet_id": "s6", "ip_address": "fd00::5"}]
+
+    [machine] = await until(floating, lambda machines: bool(machines[0].facts.get("fault")))
+
+    assert "IPv4" in machine.facts["fault"]
 
 
 async def test_what_cannot_be_had_is_not_asked_for_at_every_look(floating, endpoint) -> None:

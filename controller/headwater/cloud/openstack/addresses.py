@@ -10,6 +10,7 @@ from libcloud.compute.types import NodeState
 from headwater.cloud.openstack.api import CONFLICT, NETWORK, NOT_FOUND, Api, Body, code_of, words_of
 from headwater.cloud.openstack.networks import Networks
 from headwater.cloud.openstack.tags import wants_floating
+from headwater.errors import Stalled
 
 ATTACH, RELEASE = "attach", "release"
 PATIENCE = 30.0
@@ -98,11 +99,12 @@ class Addresses:
             self.release(api, held)
 
     def attach(self, api: Api, server: str) -> None:
-        """Does nothing while nova has made no way to it. Raises what libcloud raises."""
+        """Raises what libcloud raises; Stalled where there is no way to the machine."""
         try:
-            for port, fixed in _ways(api.having(NETWORK, "/v2.0/ports", "ports", device_id=server)):
-                self._held |= self._made(api, server, port, fixed)
-                break
+            ports = api.having(NETWORK, "/v2.0/ports", "ports", device_id=server)
+            if (way := next(_ways(ports), None)) is None:
+                raise Stalled("no port of it has an IPv4 address, where a floating one could lead")
+            self._held |= self._made(api, server, *way)
         except Exception as error:
             self._troubles[server] = Trouble(str(error), self._clock() + PATIENCE)
             raise
