@@ -101,10 +101,7 @@ class Addresses:
     def attach(self, api: Api, server: str) -> None:
         """Raises what libcloud raises; Stalled where there is no way to the machine."""
         try:
-            ports = api.having(NETWORK, "/v2.0/ports", "ports", device_id=server)
-            if (way := next(_ways(ports), None)) is None:
-                raise Stalled("no port of it has an IPv4 address, where a floating one could lead")
-            self._held |= self._made(api, server, *way)
+            self._held |= self._made(api, server)
         except Exception as error:
             self._troubles[server] = Trouble(str(error), self._clock() + PATIENCE)
             raise
@@ -117,7 +114,12 @@ class Addresses:
     def release(self, api: Api, id: str) -> None:
         api.delete(NETWORK, f"/v2.0/floatingips/{id}")
 
-    def _made(self, api: Api, server: str, port: str, fixed: str) -> dict[str, str]:
+    def _made(self, api: Api, server: str) -> dict[str, str]:
+        """What is held now; nothing new where an earlier attempt has made it."""
+        ways = _ways(api.having(NETWORK, "/v2.0/ports", "ports", device_id=server))
+        if (way := next(ways, None)) is None:
+            raise Stalled("no port of it has an IPv4 address, where a floating one could lead")
+        port, fixed = way
         asked = {
             "floating_network_id": self._networks.find(api, _OPTION, self._pool).id,
             "port_id": port,
