@@ -26,6 +26,8 @@ from fakes.openstack.glance import IMAGE
 from fakes.openstack.refusals import Refused
 from fakes.serving import Answer
 from headwater.cloud import pace
+from headwater.cloud.openstack.options import read
+from headwater.cloud.openstack.session import Session
 from headwater.errors import Stalled, Throttled, Transient
 from headwater.manifests.resolved import ResolvedCloud, Size
 from headwater.topology.batches import batched
@@ -83,12 +85,21 @@ async def test_a_token_that_is_refused_again_is_not_asked_for_for_ever(gateway, 
     assert endpoint.counted() == {"GET /servers/detail": 2, "POST /auth/tokens": 1}
 
 
-async def test_a_token_is_not_used_until_its_very_end(endpoint, tmp_path) -> None:
-    endpoint.project.keystone.lifetime = timedelta(seconds=30)
-    async with opened(endpoint.cloud("lab"), tmp_path) as gateway:
-        await gateway.observe("lab")
+@pytest.mark.parametrize(("lasts", "used"), [(3600, 3540), (30, 15)])
+def test_a_token_is_not_used_until_its_very_end(endpoint, lasts, used) -> None:
+    endpoint.project.keystone.lifetime = timedelta(seconds=lasts)
+    now = 0.0
+    session = Session("lab", read(endpoint.cloud("lab"), {}), lambda: now)
 
-    assert 401 not in endpoint.refused
+    first = session.token()
+    now = used - 1.0
+    same = session.token()
+    now = used + 1.0
+    other = session.token()
+
+    assert first is same
+    assert other.id != first.id
+    assert first.id not in repr(first)
 
 
 async def test_a_keystone_that_is_elsewhere_is_said(endpoint, tmp_path) -> None:

@@ -24,7 +24,6 @@ class Api:
     """Blocking, for one thread. Raises what libcloud raises."""
 
     def __init__(self, driver: Driver) -> None:
-        self.driver = driver
         self.session = driver.session
         self._connections: dict[str, Any] = {
             COMPUTE: driver.connection,

@@ -41,8 +41,9 @@ class _OfSession:
 
     def _populate_hosts_and_request_paths(self) -> None:
         session: Session = self.driver.session
-        self.auth_token = session.token().id
-        url = session.endpoint(self.service_type).rstrip("/").removesuffix(self.version)
+        token = session.token()
+        self.auth_token = token.id
+        url = session.endpoint(token, self.service_type).rstrip("/").removesuffix(self.version)
         self._set_up_connection_info(url=url)  # type: ignore[attr-defined]  # libcloud's
 
 

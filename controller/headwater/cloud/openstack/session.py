@@ -20,7 +20,9 @@ from headwater.cloud.openstack.options import Options
 from headwater.errors import Stalled
 
 GRACE = 60.0
-"""Seconds before its end from which on a token is not used."""
+"""Seconds before its end from which on a token is not used; of one that lasts not long, half."""
+_LIFE = ("issued", "expires")
+"""Keystone's clock need not be ours: what counts is the time between."""
 _UNAUTHORIZED, _NOT_FOUND = 401, 404
 
 
@@ -62,9 +64,9 @@ class Session:
             if self._token is not None and self._token.id == token:
                 self._token = None
 
-    def endpoint(self, kind: str) -> str:
+    def endpoint(self, token: Token, kind: str) -> str:
         """Where a service answers. Raises Stalled where the catalog does not tell."""
-        entries = [entry for entry in self.token().catalog if entry.get("type") == kind]
+        entries = [entry for entry in token.catalog if entry.get("type") == kind]
         every = [each for entry in entries for each in entry.get("endpoints", ())]
         ours = [each for each in every if each.get("interface") == self.options.interface]
         regions = sorted({str(each.get("region") or each.get("region_id")) for each in ours})
@@ -96,14 +98,13 @@ class Session:
             raise
         try:
             told = answer.object["token"]
-            lasts = datetime.fromisoformat(told["expires_at"]) - datetime.fromisoformat(
-                told["issued_at"]
-            )
+            begin, end = (datetime.fromisoformat(told[f"{each}_at"]) for each in _LIFE)
+            lasts = (end - begin).total_seconds()
             return Token(
                 answer.headers["x-subject-token"],
                 told["project"]["id"],
                 told["catalog"],
-                began + lasts.total_seconds() - GRACE,
+                began + lasts - min(GRACE, lasts / 2),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise MalformedResponseError("not a token of keystone", body=answer.body) from error
