@@ -51,9 +51,6 @@ def _handler(answer: Callable[[Request], Answer]) -> type[BaseHTTPRequestHandler
         def do_POST(self) -> None:
             self._do()
 
-        def do_PUT(self) -> None:
-            self._do()
-
         def do_DELETE(self) -> None:
             self._do()
 
