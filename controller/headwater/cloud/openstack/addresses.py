@@ -14,7 +14,7 @@ from headwater.errors import Stalled
 
 ATTACH, RELEASE = "attach", "release"
 PATIENCE = 30.0
-"""Seconds until an address that could not be made is tried again."""
+"""Seconds between two attempts to make one for the same machine, whatever became of the first."""
 _OPTION = "floating_network"
 _COMING = frozenset({NodeState.PENDING, NodeState.RUNNING, NodeState.REBOOTING})
 
@@ -33,8 +33,9 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    words: str
+class Try:
+    why: str
+    """It failed; empty where it did not."""
     until: float
 
 
@@ -61,8 +62,8 @@ class Addresses:
         """There may be unused ones: of an earlier process, or of machines that went."""
         self._held: dict[str, str] = {}
         """Ids of addresses, by the machine."""
-        self._troubles: dict[str, Trouble] = {}
-        """Why a machine has none yet."""
+        self._tries: dict[str, Try] = {}
+        """The last one for a machine."""
 
     def complete(self, api: Api, nodes: Sequence[Node]) -> tuple[str, ...]:
         """Nodes get the addresses of which nova has not heard. Returns what is to be done."""
@@ -76,7 +77,7 @@ class Addresses:
         # What was made since this listing began is kept.
         before = {id: address for id, address in self._held.items() if id in served}
         self._held = before | {server: address.id for server, address in held.items()}
-        self._troubles = {id: why for id, why in self._troubles.items() if id in served}
+        self._tries = {id: last for id, last in self._tries.items() if id in served}
         for node in waiting:
             node.public_ips += [held[node.id].address] if node.id in held else []
         unused = [address.id for address in ours if not address.fixed]
@@ -84,8 +85,8 @@ class Addresses:
         self._served, self._stale = served, bool(unused) or going
         lacking = [node for node in waiting if not node.public_ips and node.state in _COMING]
         for node in lacking:
-            if (trouble := self._troubles.get(str(node.id))) is not None:
-                node.extra["fault"] = node.extra["fault"] or trouble.words
+            if (last := self._tries.get(str(node.id))) is not None:
+                node.extra["fault"] = node.extra["fault"] or last.why
         ready = [str(node.id) for node in lacking if node.extra["fixed"]]
         return (
             *(f"{RELEASE} {id}" for id in unused),
@@ -100,16 +101,20 @@ class Addresses:
 
     def attach(self, api: Api, server: str) -> None:
         """Raises what libcloud raises; Stalled where there is no way to the machine."""
+        if not self._may_try(server):
+            return
+        why = ""
         try:
             self._held |= self._made(api, server)
         except Exception as error:
-            self._troubles[server] = Trouble(str(error), self._clock() + PATIENCE)
+            why = str(error)
             raise
-        self._troubles.pop(server, None)
+        finally:
+            self._tries[server] = Try(why, self._clock() + PATIENCE)
 
     def _may_try(self, server: str) -> bool:
-        trouble = self._troubles.get(server)
-        return trouble is None or self._clock() >= trouble.until
+        last = self._tries.get(server)
+        return last is None or self._clock() >= last.until
 
     def release(self, api: Api, id: str) -> None:
         api.delete(NETWORK, f"/v2.0/floatingips/{id}")
