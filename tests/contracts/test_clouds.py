@@ -14,6 +14,8 @@ from fakes import droplets, quays
 from fakes.cloud import FakeClouds
 from fakes.ec2.account import IMAGE
 from fakes.ec2.endpoint import ec2_endpoint
+from fakes.openstack.endpoint import openstack_endpoint
+from fakes.openstack.glance import IMAGE as DEBIAN
 from harness import qemu
 from headwater.cloud.gateway import Gateway
 from headwater.errors import HeadwaterError
@@ -66,6 +68,7 @@ class World:
 
 
 SPECS = {
+    "openstack": replace(SPEC, image_id=DEBIAN, size=Size(name="m1.tiny")),
     "droplets": replace(SPEC, image_id=droplets.IMAGE, size=Size(name=droplets.SIZE)),
     "quay": replace(SPEC, image_id=quays.IMAGE, size=Size(cpus=1)),
     "qemu": replace(SPEC, image_id=qemu.IMAGE, size=Size(memory=64 << 20)),
@@ -73,6 +76,7 @@ SPECS = {
 _ENDPOINTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "embedded": nullcontext,
     "ec2": ec2_endpoint,
+    "openstack": openstack_endpoint,
     "droplets": droplets.droplets,
     "quay": quays.installed_quay,
     "qemu": qemu.host,

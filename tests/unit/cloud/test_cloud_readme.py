@@ -14,7 +14,7 @@ from unit.cloud.test_drivers import driver_of
 PAGE = (Path(__file__).parents[3] / "controller/headwater/cloud/README.md").read_text()
 ROW = re.compile(r"^\| `(\w+)` \|(.*?)\|(.*?)\|(.*?)\|", re.MULTILINE)
 ROWS = {row[0]: [cell.strip() for cell in row[1:]] for row in ROW.findall(PAGE)}
-OWN = {"ec2"}
+OWN = {"ec2", "openstack"}
 """Providers of their own."""
 
 
