@@ -35,7 +35,9 @@ def test_machines_prove_themselves_converge_and_reach_each_other(host: Program) 
     image = {"ids": {"local": Path(IMAGE).name}, "platform": "debian"}
     files = example("hello-world", "") | {
         "clouds/local.toml": document(resource("Cloud", "local", cloud)),
-        "images/debian-12.toml": document(resource("Image", "debian-12", image)),
+        "images/debian-12.toml": document(
+            resource("Image", "debian-12", image), resource("Image", "host", image)
+        ),
     }
     name = "hello-world/deployment.toml"
     patience = f'provision = "{MINUTES}m", execute = "{MINUTES}m"'
