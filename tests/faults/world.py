@@ -27,7 +27,7 @@ from faults.simulated_ssh import Agent, SimulatedMachines
 from faults.weather import Fault, Weather
 from faults.wishes import BROKEN, GARBLED, Wish, Wishes, desired, digest_at, files, read
 from headwater.cloud.gateway import Gateway
-from headwater.cloud.tags import to_metadata
+from headwater.cloud.tags import CLOUD, to_metadata
 from headwater.errors import Refused, Transient
 from headwater.manifests.resolved import ResolvedCloud
 from headwater.planning.events import ActionEnded, CloudListed, Event
@@ -157,8 +157,8 @@ class World:
         key = InstanceKey("ghost", "web", 1)
         metadata = to_metadata(Tags(INSTALLATION, key, 1, "0" * 16, "r0"))
         if ours and number % 3:
-            metadata = ours[number % len(ours)].metadata
-        account.make(STRAY, dict(metadata))
+            metadata = {**ours[number % len(ours)].metadata, CLOUD: account.name}
+        account.make(STRAY, metadata)
         self.weather.struck["machines leaked"] += 1
 
     def foreigner(self, number: int) -> None:
