@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import patch
@@ -68,6 +69,7 @@ class World:
         self.answers = _Forge(self.weather)
         self.source = _Branch(self._accepted)
         self.disk = Disk()
+        self._directory = TemporaryDirectory()
         self.wishes: dict[str, Wish | str] = {}
         self.forgiven: set[str] = set()
         """Revisions of before the store was lost: nobody knows what they were answered."""
@@ -179,7 +181,7 @@ class World:
 
     def start(self) -> None:
         """A controller on what the last one left behind."""
-        gateway = _Gateway(INSTALLATION, Path("nowhere"), self._threads)
+        gateway = _Gateway(INSTALLATION, Path(self._directory.name), self._threads)
         machines = SimulatedMachines(self.agents, self.oracle.begins, self._is_up, self.weather)
         house = _House(
             self.weather,
@@ -307,6 +309,7 @@ class World:
             self.loop.run_until_complete(end())
         finally:
             self.loop.close()
+            self._directory.cleanup()
 
     # The end.
 
