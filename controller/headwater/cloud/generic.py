@@ -12,7 +12,9 @@ from headwater.cloud.machines import is_gone, tags_of
 from headwater.cloud.seen import Seen
 from headwater.cloud.sizes import choose_size, offer_of, prices
 from headwater.cloud.tags import to_metadata
+from headwater.cloud.volumes import DriverVolumes, Volumes, has_volumes
 from headwater.errors import Stalled, Transient
+from headwater.manifests.resolved import ResolvedCloud
 from headwater.topology.machines import Ability, Capabilities, CreateOrder, MachineSpec
 from headwater.topology.sizes import Offer
 
@@ -23,9 +25,11 @@ _LAG = 60.0
 class Generic:
     """Makes machines one by one; what the driver cannot do is said before the first of them."""
 
-    def __init__(self, driver: NodeDriver, name: str) -> None:
+    def __init__(self, driver: NodeDriver, cloud: ResolvedCloud, installation: str) -> None:
         self._driver = driver
-        self._name = name
+        self._name = cloud.driver
+        self._cloud = cloud.name
+        self._installation = installation
         self._accepts = set(inspect.signature(driver.create_node).parameters)
         self._sizes: Sequence[NodeSize] = ()
 
@@ -33,9 +37,10 @@ class Generic:
         """Raises Stalled for a driver whose machines could not be found again, or logged in to."""
         self._require()
         tokens = {Ability.TOKENS} if "ex_clienttoken" in self._accepts else set()
+        volumes = {Ability.VOLUMES} if has_volumes(self._driver) else set()
         offers = tuple(offer_of(size) for size in self._sold())
         return Capabilities(
-            abilities=frozenset({Ability.TAGS, *tokens, *prices(offers)}),
+            abilities=frozenset({Ability.TAGS, *tokens, *volumes, *prices(offers)}),
             lag=_LAG,
             description=f"{self._name}: {self._driver.name}",
             sizes=offers,
@@ -90,7 +95,12 @@ class Generic:
         return attempt_each(self._destroy, ids)
 
     def remove(self, unused: Sequence[str]) -> None:
-        """It makes nothing but machines."""
+        """It makes nothing but machines and volumes."""
+
+    def volumes(self) -> Volumes:
+        if not has_volumes(self._driver):
+            raise Stalled(f"driver {self._name} has no volumes that can be told from others'")
+        return DriverVolumes(self._driver, self._installation, self._cloud)
 
     def _destroy(self, id: str) -> None:
         try:

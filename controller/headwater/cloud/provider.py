@@ -15,6 +15,7 @@ from headwater.cloud.generic import Generic
 from headwater.cloud.hostkeys import host_keys
 from headwater.cloud.seen import Seen
 from headwater.cloud.shared import Shared
+from headwater.cloud.volumes import Volumes
 from headwater.errors import HeadwaterError, Stalled
 from headwater.manifests.resolved import ResolvedCloud
 from headwater.topology.machines import Capabilities, CreateOrder, MachineSpec
@@ -58,6 +59,9 @@ class Provider(Protocol):
     def remove(self, unused: Sequence[str]) -> None:
         """What a listing found unused; what cannot be removed now is found again later."""
 
+    def volumes(self) -> Volumes:
+        """Asked for where `capabilities` tell of them. Raises Stalled where there are none."""
+
 
 Opener = Callable[[], Provider]
 """Makes a thread's own provider. Raises Stalled, and what the driver raises."""
@@ -72,10 +76,11 @@ def opener(cloud: ResolvedCloud, installation: str, directory: Path) -> Opener:
 
     def open_provider() -> Provider:
         if cloud.driver == "local":
-            return Embedded(cloud, directory)
+            return Embedded(cloud, installation, directory)
         constructor = _constructor(cloud)
         if not _is_ec2(constructor):
-            return Generic(_driver(cloud, constructor, _arguments(cloud, directory)), cloud.driver)
+            driver = _driver(cloud, constructor, _arguments(cloud, directory))
+            return Generic(driver, cloud, installation)
         from headwater.cloud.ec2.account import (  # noqa: PLC0415  # its driver is slow to import
             DEFAULTS,
             OPTIONS,

@@ -1,5 +1,6 @@
 """The status of a deployment: one model for the API, the command line, notes and metrics."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -50,6 +51,21 @@ class InstanceStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeStatus:
+    volume: str
+    """`web.1/scratch`"""
+    state: str
+    """missing | creating | available | attached | changing | failed | ended"""
+    size: int
+    """Bytes: what there is, or else what is asked for."""
+    retain: bool
+    id: str = ""
+    cloud: str = ""
+    machine: str = ""
+    """Which has it."""
+
+
+@dataclass(frozen=True, slots=True)
 class OutcomeStatus:
     """One of the last actions."""
 
@@ -83,6 +99,7 @@ class DeploymentStatus:
     ended: datetime | None = None
     """When it came to rest, Ready or failed; of a test, when its verdict was known."""
     instances: tuple[InstanceStatus, ...] = ()
+    volumes: tuple[VolumeStatus, ...] = ()
     outcomes: tuple[OutcomeStatus, ...] = ()
     diagnostics: tuple[str, ...] = ()
     awaited: int = 0
@@ -215,6 +232,10 @@ class CloudStatus:
     unknown: int
     complete: bool
     error: str = ""
+    volumes: Mapping[str, int] = field(default_factory=dict)
+    """Ours, by state: `attached`, `available`, ...; `ended` in quarantine; `leaked` where no
+    manifest asks for it and nothing is known of it: counted, never deleted.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from headwater.planning.seats import seats
 from headwater.planning.situation import Situation
 from headwater.planning.status import Condition, DeploymentStatus, InstanceStatus, Phase
 from headwater.planning.tasks import awaited, reports_awaited
+from headwater.planning.volumes import volume_statuses
 
 UNENDED = frozenset({"missing", "pending", "unreachable", "contextualising", "outdated"})
 """States of instances whose work of this run is still to be done."""
@@ -44,7 +45,8 @@ def assess(situation: Situation, plan: Plan) -> DeploymentStatus:
         started=situation.run.started,
         ended=situation.run.ended,
         instances=(*instances, *rest),
-        diagnostics=(*plan.held, *plan.short, *filter(None, [plan.blocked])),
+        diagnostics=(*plan.held, *plan.short, *filter(None, [plan.blocked]), *plan.kept),
+        volumes=volume_statuses(situation),
         awaited=awaited(situation),
     )
 

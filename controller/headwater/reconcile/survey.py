@@ -12,6 +12,7 @@ from headwater.reconcile.history import History
 from headwater.reconcile.order import Order
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
+from headwater.reconcile.stocktaking import adopt
 from headwater.reconcile.supply import Supply
 from headwater.reconcile.wanted import Wanted
 from headwater.topology.desired import Desired
@@ -76,6 +77,7 @@ class Survey:
             executor.tasks.memory.want(desired)
         unavailable = self.supply.provide(desired) if desired else ()
         situation = gathered(executor, self.wanted.catalog, name, desired, run)
+        adopt(executor.ledger, situation)
         situation = replace(
             situation,
             unavailable=unavailable,

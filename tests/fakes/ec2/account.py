@@ -13,6 +13,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from fakes.ec2.refusals import Refused
+from fakes.ec2.volumes import MotoVolumes
 
 REGION = "us-east-1"
 IMAGE = "ami-12c6146b"
@@ -57,6 +58,9 @@ class MotoAccount:
     _due: dict[str, tuple[float, str]] = field(default_factory=dict)
     """What becomes of an instance, and when."""
 
+    def __post_init__(self) -> None:
+        self._volumes = MotoVolumes(self._moto, lambda: self._backend)
+
     def ask(self, said: dict[str, str]) -> str:
         """Raises Refused."""
         self._settle()
@@ -66,6 +70,8 @@ class MotoAccount:
                 return self._run(said)
             case "TerminateInstances":
                 return self._terminate(said)
+            case "CreateVolume" | "AttachVolume" | "DeleteVolume":
+                return self._volumes.ask(said)
             case "DeleteSecurityGroup":
                 self._check_unused(said["GroupId"])
             case "DescribeInstances" if "client-token" in said.values():
@@ -194,6 +200,7 @@ class MotoAccount:
             if at <= now:
                 del self._due[id]
                 self.become(id, state)
+        self._volumes.let_go()
 
     def _moto(self, said: dict[str, str]) -> str:
         """Raises Refused."""

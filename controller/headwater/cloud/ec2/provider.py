@@ -12,10 +12,12 @@ from headwater.cloud.ec2.instances import PRESENT, Instances
 from headwater.cloud.ec2.launch import Launches, explained
 from headwater.cloud.ec2.query import Query, code_of, filters, items, numbered, text
 from headwater.cloud.ec2.types import types
+from headwater.cloud.ec2.volumes import Ec2Volumes
 from headwater.cloud.machines import tags_of
 from headwater.cloud.seen import Seen
 from headwater.cloud.sizes import prices
 from headwater.cloud.tags import CLOUD, INSTALLATION
+from headwater.cloud.volumes import Volumes
 from headwater.errors import Throttled
 from headwater.topology.machines import Ability, Batch, Capabilities, CreateOrder, MachineSpec
 from headwater.topology.sizes import Offer
@@ -25,7 +27,14 @@ LAG = 60.0
 MANY = 500
 """Machines that one call ends."""
 ABILITIES = frozenset(
-    {Ability.TAGS, Ability.TOKENS, Ability.USER_DATA, Ability.BATCH, Ability.PORTS}
+    {
+        Ability.TAGS,
+        Ability.TOKENS,
+        Ability.USER_DATA,
+        Ability.BATCH,
+        Ability.PORTS,
+        Ability.VOLUMES,
+    }
 )
 _GONE = "InvalidInstanceID"
 _NAMING = (_GONE, "OperationNotPermitted")
@@ -110,6 +119,9 @@ class Ec2:
 
     def remove(self, unused: Sequence[str]) -> None:
         self._account.groups.remove(self._query, unused)
+
+    def volumes(self) -> Volumes:
+        return Ec2Volumes(self._query, self._account)
 
     def _present(self, wanted: Mapping[str, Sequence[str]]) -> Sequence[Node]:
         pages = self._query.pages(
