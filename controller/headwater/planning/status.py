@@ -1,6 +1,5 @@
 """The status of a deployment: one model for the API, the command line, notes and metrics."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -63,6 +62,8 @@ class VolumeStatus:
     cloud: str = ""
     machine: str = ""
     """Which has it."""
+    message: str = ""
+    """Why it is there although the manifest says something else of it, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +225,14 @@ class ReportView:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeCount:
+    state: str
+    """As of VolumeStatus; or leaked: no manifest asks for it, nothing is known of it, and it is
+    left alone."""
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class CloudStatus:
     name: str
     driver: str
@@ -232,10 +241,8 @@ class CloudStatus:
     unknown: int
     complete: bool
     error: str = ""
-    volumes: Mapping[str, int] = field(default_factory=dict)
-    """Ours, by state: `attached`, `available`, ...; `ended` in quarantine; `leaked` where no
-    manifest asks for it and nothing is known of it: counted, never deleted.
-    """
+    volumes: tuple[VolumeCount, ...] = ()
+    """Ours, by state."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def assess(situation: Situation, plan: Plan) -> DeploymentStatus:
         started=situation.run.started,
         ended=situation.run.ended,
         instances=(*instances, *rest),
-        diagnostics=(*plan.held, *plan.short, *filter(None, [plan.blocked]), *plan.kept),
+        diagnostics=(*plan.held, *plan.short, *filter(None, [plan.blocked])),
         volumes=volume_statuses(situation),
         awaited=awaited(situation),
     )

@@ -8,6 +8,7 @@ what a lost journal has forgotten is told and left alone.
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from headwater.manifests.resolved import VolumeSpec
 from headwater.planning.actions import Action, Attach, Discard, Fitting, Retag, Terminate
 from headwater.planning.lifecycle import is_ending
 from headwater.planning.records import WorkState
@@ -186,39 +187,57 @@ def with_volumes(actions: Iterable[Action], situation: Situation) -> Iterator[Ac
 
 def remarks(situation: Situation) -> tuple[str, ...]:
     """What stays although the manifest says something else, or nothing, of it."""
-    stock = situation.stock
-    if not stock.volumes:
-        return ()
-    wanted = _wanted(situation)
-    left = [mine[0] for key, mine in stock.volumes.items() if key not in wanted]
-    second = "is a second volume of this name: left alone"
-    said = [
-        *(_remark(volume, situation) for volume in left),
-        *(f"{volume.key.label}: {volume.id} {second}" for volume in stock.doubles),
-    ]
-    return (*filter(None, said), *_other_sizes(situation))
+    rows = volume_statuses(situation) if situation.stock.volumes else ()
+    return tuple(f"{row.volume} ({row.id}) {row.message}" for row in rows if row.message)
 
 
-def _remark(volume: Volume, situation: Situation) -> str:
-    what = f"{volume.key.label}: volume {volume.id}"
-    if volume.tags.ended is not None:
-        return f"{what} is deleted when its quarantine is over"
-    if volume.id not in situation.stock.known:
-        return f"{what} is not known here and wanted by nobody: left alone"
-    if volume.tags.retain:
-        return f"{what} is kept (retain)"
-    if not volume.is_free:
-        return f"{what} goes when {volume.machine or 'its machine'} has let it go"
-    return ""
-
-
-def _other_sizes(situation: Situation) -> Iterator[str]:
+def volume_statuses(situation: Situation) -> tuple[VolumeStatus, ...]:
+    """What is wanted and what there is, by name."""
     specs = situation.desired.instances.values() if situation.desired else ()
-    for spec in specs:
-        for each in fittings(spec, situation.stock):
-            if each.volume and each.volume.size < each.spec.size:
-                there, asked = written(each.volume.size), written(each.spec.size)
-                yield f"{each.volume.key.label}: {there} stay, although the manifest says {asked}"
+    asked = {
+        VolumeKey(spec.key, each.name): (each, spec) for spec in specs for each in spec.volumes
+    }
+    rows = [
+        VolumeStatus(key.label, "missing", each.size, each.retain, cloud=spec.machine.cloud)
+        for key, (each, spec) in asked.items()
+        if key not in situation.stock.volumes
+    ]
+    wanted = _wanted(situation)
+    for key, (first, *others) in situation.stock.volumes.items():
+        there = asked[key][0] if key in asked and key in wanted else None
+        rows.append(_status(first, _other_size(first, there) if there else _kept(first, situation)))
+        rows += [_status(each, "is a second volume of this name: left alone") for each in others]
+    return tuple(sorted(rows, key=lambda row: (row.volume, row.id)))
+
+
+def _kept(volume: Volume, situation: Situation) -> str:
+    """Why it is there although nobody asks for it."""
+    if volume.tags.ended is not None:
+        return "is deleted when its quarantine is over"
+    if volume.tags.retain:
+        return "is kept (retain)"
+    if volume.id not in situation.stock.known:
+        return "is not known here and asked for by nobody: left alone"
+    return "" if volume.is_free else f"goes when {volume.machine or 'its machine'} lets it go"
+
+
+def _other_size(volume: Volume, asked: VolumeSpec) -> str:
+    if volume.size >= asked.size:
+        return ""
+    return f"stays at {written(volume.size)}, although the manifest says {written(asked.size)}"
+
+
+def _status(volume: Volume, message: str) -> VolumeStatus:
+    return VolumeStatus(
+        volume=volume.key.label,
+        state="ended" if volume.tags.ended else volume.state.value,
+        size=volume.size,
+        retain=volume.tags.retain,
+        id=volume.id.id,
+        cloud=volume.id.cloud,
+        machine=volume.machine,
+        message=message,
+    )
 
 
 def written(size: int) -> str:
@@ -234,30 +253,3 @@ def fitting_line(fitting: Fitting, cloud: str) -> tuple[str, str]:
     if volume is None:
         return "create", f"volume {name}, {written(fitting.spec.size)} on {cloud}"
     return "change", f"attach volume {name} ({volume.id.id})"
-
-
-def volume_statuses(situation: Situation) -> tuple[VolumeStatus, ...]:
-    """What is wanted and what there is, by name."""
-    specs = situation.desired.instances.values() if situation.desired else ()
-    asked = {
-        VolumeKey(spec.key, each.name): (each, spec) for spec in specs for each in spec.volumes
-    }
-    missing = [
-        VolumeStatus(key.label, "missing", each.size, each.retain, cloud=spec.machine.cloud)
-        for key, (each, spec) in asked.items()
-        if key not in situation.stock.volumes
-    ]
-    there = [_status(volume) for mine in situation.stock.volumes.values() for volume in mine]
-    return tuple(sorted([*missing, *there], key=lambda row: (row.volume, row.id)))
-
-
-def _status(volume: Volume) -> VolumeStatus:
-    return VolumeStatus(
-        volume=volume.key.label,
-        state="ended" if volume.tags.ended else volume.state.value,
-        size=volume.size,
-        retain=volume.tags.retain,
-        id=volume.id.id,
-        cloud=volume.id.cloud,
-        machine=volume.machine,
-    )

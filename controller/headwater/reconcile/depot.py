@@ -5,7 +5,7 @@ Only accounts that are watched are asked: a controller without volumes makes no 
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -175,11 +175,12 @@ class Depot:
         account = self._accounts.get(id.cloud)
         return account is not None and account.looks > account.seen.get(id, account.looks) + 1
 
-    def counts(self, cloud: str, leaked: Iterable[VolumeId]) -> Mapping[str, int]:
-        """By state."""
+    def counts(self, cloud: str, leaked: Iterable[VolumeId]) -> list[tuple[str, int]]:
+        """By state; `ended` and `leaked` are states too."""
         account, leaks = self._accounts.get(cloud), set(leaked)
         volumes = account.volumes.values() if account else ()
-        return Counter(
+        found = Counter(
             "leaked" if v.id in leaks else "ended" if v.tags.ended else v.state.value
             for v in volumes
         )
+        return sorted(found.items())

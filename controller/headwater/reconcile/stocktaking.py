@@ -1,6 +1,6 @@
 """What is known of volumes: of one deployment's, for a decision, and of those that nobody wants."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
@@ -14,6 +14,7 @@ from headwater.reconcile.depot import Depot
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.ports import Clouds
+from headwater.reconcile.wanted import Wanted
 from headwater.topology.desired import Desired
 from headwater.topology.volumes import Volume, VolumeId, VolumeKey
 
@@ -87,9 +88,7 @@ def expect(depot: Depot, ledger: Ledger) -> None:
     depot.expect(known(ledger))
 
 
-def leaks(
-    depot: Depot, ledger: Ledger, wanted: Callable[[str], Desired | None]
-) -> Iterable[VolumeId]:
+def leaks(depot: Depot, ledger: Ledger, wanted: Wanted) -> Iterable[VolumeId]:
     """Ours by their tags, wanted by nobody and unknown, on the second sight: never deleted."""
     ours = {id for id, _ in known(ledger)}
     return [
@@ -99,8 +98,12 @@ def leaks(
     ]
 
 
-def _is_stray(volume: Volume, wanted: Callable[[str], Desired | None]) -> bool:
-    return not is_wanted(volume.key, wanted(volume.key.instance.deployment))
+def _is_stray(volume: Volume, wanted: Wanted) -> bool:
+    """A manifest that cannot be read may well ask for it."""
+    name = volume.key.instance.deployment
+    desired = wanted.desired(name)
+    unread = desired is None and not wanted.is_removed(name)
+    return not (unread or is_wanted(volume.key, desired))
 
 
 def _doubts(world: World, told: Mapping[VolumeKey, Claim]) -> dict[VolumeKey, datetime]:

@@ -23,6 +23,7 @@ from headwater.cloud.local.levels.shape import (
     login_environment,
 )
 from headwater.cloud.local.levels.tree import (
+    VOLUMES,
     bind_devices,
     boot_mounts,
     lay_devices,
@@ -57,6 +58,8 @@ class MachineLevel:
         programs = [each.name for each in link_programs(tree)]
         lay_devices(tree / "dev")
         lines = [*boot_mounts(tree), *bind_devices(tree)]
+        volumes = self._layout.attached(record.id)
+        lines.append(holder.mount_line(volumes, tree / VOLUMES, "none", "bind"))
         lines.append(holder.mount_line("sysfs", tree / "sys", "sysfs", "ro,nosuid,nodev,noexec"))
         lines.extend(self._lay_overlay(record, name) for name in (*_SYSTEM, *programs))
         self._fstab(record).write_text("".join(lines))
@@ -89,6 +92,10 @@ class MachineLevel:
         entered = holder.enter(record.holder, _ENTER, [*_WITHOUT, *argv])
         environment = login_environment("/root") | self._network.environment(record.address)
         return Command(entered, environment, enters=True)
+
+    def device(self, record: Record, volume: str) -> str:
+        del record  # the same on every machine
+        return f"/{VOLUMES}/{volume}"
 
     def alive(self, record: Record) -> bool:
         return record.holder is not None and holder.alive(record.holder)

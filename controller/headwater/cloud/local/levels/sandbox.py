@@ -16,6 +16,7 @@ from headwater.cloud.local.levels import holder
 from headwater.cloud.local.levels.shape import Command, Place, login_environment
 from headwater.cloud.local.levels.template import Template
 from headwater.cloud.local.levels.tree import (
+    VOLUMES,
     bind_devices,
     boot_mounts,
     lay_hosts,
@@ -56,6 +57,8 @@ class SandboxLevel:
         lines = boot_mounts(tree)
         lines.append(holder.mount_line(self._template.dev(), tree / "dev", "none", "bind,ro"))
         lines.extend(bind_devices(tree))
+        volumes = self._layout.attached(record.id)
+        lines.append(holder.mount_line(volumes, tree / VOLUMES, "none", "bind"))
         for each in (Path("/usr"), *programs, *bound):
             target = tree / each.relative_to("/")
             lines.append(holder.mount_line(each, target, "none", "rbind,ro"))
@@ -76,6 +79,10 @@ class SandboxLevel:
             raise ValueError(f"machine {record.id} was not started")
         entered = holder.enter(record.holder, _ENTER, argv)
         return Command(entered, login_environment("/root"), enters=True)
+
+    def device(self, record: Record, volume: str) -> str:
+        del record  # the same on every machine
+        return f"/{VOLUMES}/{volume}"
 
     def alive(self, record: Record) -> bool:
         return record.holder is not None and holder.alive(record.holder)

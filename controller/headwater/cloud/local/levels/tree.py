@@ -17,9 +17,13 @@ _LINKS = {
 }
 
 
+VOLUMES = ".volumes"
+"""Where the volumes of a machine with a root of its own are found."""
+
+
 def own_folders(tree: Path, more: Sequence[str]) -> None:
     """Folders that every machine has for itself; `.old` is where the host's root goes at boot."""
-    for folder in ("root", "home", "proc", "dev", "run", "mnt", ".old", *more):
+    for folder in ("root", "home", "proc", "dev", "run", "mnt", ".old", VOLUMES, *more):
         (tree / folder).mkdir(parents=True)
     for folder in ("tmp", "var/tmp"):
         (tree / folder).mkdir(parents=True, exist_ok=True)
