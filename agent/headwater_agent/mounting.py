@@ -53,7 +53,7 @@ class Mounting:
         if lines:
             from headwater_agent.blocks import maintain  # noqa: PLC0415
 
-            maintain(TABLE, lines, 0o644)
+            maintain(self._base + TABLE, lines, 0o644)
 
     def _mount(self, mount: "dict[str, Any]") -> bytes:
         """Its line of the table of file systems; empty for a folder."""
@@ -67,9 +67,10 @@ class Mounting:
             return b""
         device = os.path.realpath(source)
         os.makedirs(path, 0o755, exist_ok=True)
-        if _mounted(path) != os.stat(device).st_rdev:
-            if os.path.ismount(path):
-                raise Refused("volume %s: %s is in use by another disk" % (name, path))
+        present = _mounted(path)
+        if present != device:
+            if present:
+                raise Refused("volume %s: %s is mounted at %s already" % (name, present, path))
             if not has_file_system(name, device):
                 _say("volume %s: %s is empty, and formatted" % (name, device))
                 _run(name, "mkfs.ext4", "-q", "-F", "-m", "0", device)
@@ -132,9 +133,15 @@ def _bind(name: str, source: str, path: str) -> None:
     _say("volume %s is at %s" % (name, path))
 
 
-def _mounted(path: str) -> int:
-    """The device of what is mounted there; 0 where nothing is."""
-    return os.stat(path).st_dev if os.path.ismount(path) else 0
+def _mounted(path: str) -> str:
+    """The device of what is mounted there last; empty where nothing is."""
+    found = ""
+    with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as table:
+        for line in table:
+            source, target = line.split(" ")[:2]
+            if target == path:
+                found = os.path.realpath(source)
+    return found
 
 
 def _run(name: str, *command: str) -> None:

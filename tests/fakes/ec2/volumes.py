@@ -48,7 +48,7 @@ class MotoVolumes:
             raise Refused("VolumeInUse", f"{volume.id} is already attached to an instance")
         if instance._state.name not in {"running", "stopped"}:
             raise Refused("IncorrectState", f"Instance '{instance.id}' is not 'running'.")
-        if volume.zone.name != instance.placement["AvailabilityZone"]:
+        if volume.zone.name != instance.placement.availability_zone:
             words = f"The volume '{volume.id}' is not in the same availability zone as instance"
             raise Refused("InvalidVolume.ZoneMismatch", f"{words} '{instance.id}'")
         if said["Device"] in instance.block_device_mapping:
