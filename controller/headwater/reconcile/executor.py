@@ -71,6 +71,7 @@ class Executor:
                 plan.deployment, [action for action in creates if action.key not in stuck], run
             )
         outcomes = [*(task.result() for task in (*before, *after)), *made]
+        await self._furnishing.look_after(end.machine for end in ends)
         outcomes += [Outcome(*done) for done in await self._furnishing.carry_out(plan.actions)]
         for action in plan.actions:
             if isinstance(action, Contextualise):

@@ -39,6 +39,12 @@ class Furnishing:
             tasks = [group.create_task(self._in_turn(each)) for each in groups]
         return [done for task in tasks for done in task.result()]
 
+    async def look_after(self, ended: Iterable[Machine]) -> None:
+        """What these machines have let go may be wanted at once."""
+        clouds = {machine.id.cloud for machine in ended if self._devices(machine)}
+        for cloud in sorted(clouds):
+            await self.depot.refresh(cloud)
+
     async def _in_turn(self, actions: Iterable[VolumeAction]) -> list[Done]:
         return [(action, await self._attempt(self._do(action))) for action in actions]
 
