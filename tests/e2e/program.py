@@ -303,6 +303,11 @@ class Program:
         listed = json.loads(self.said("local", "list", "--output", "json"))
         return {machine["id"]: machine for machine in listed}
 
+    def volumes(self) -> dict[str, dict[str, Any]]:
+        """Every volume in our state directory, by id."""
+        listed = json.loads(self.said("local", "volumes", "--output", "json"))
+        return {volume["id"]: volume for volume in listed}
+
     def home(self, name: str, instance: str) -> Path:
         """The home of root on an instance's machine, as the host sees it."""
         return self.layout.home(self.instances(name)[instance].machine)
@@ -329,6 +334,8 @@ class Program:
             child.communicate()
         if machines := list(self.machines()):
             self.said("local", "remove", *machines)
+        if volumes := list(self.volumes()):
+            self.said("local", "delete-volume", *volumes)
         wait_until(lambda: not self.layout.root.exists(), "the idle host of the machines ends")
 
 
