@@ -1,7 +1,5 @@
 """What is on a volume outlives machines, and the deployment where it is retained."""
 
-import pytest
-
 from e2e.program import Program
 from e2e.systems import Table, document, nothing, resource, site, system
 
@@ -28,7 +26,6 @@ def machine(program: Program) -> str:
     return program.instances("box")["one.1"].machine
 
 
-@pytest.mark.parametrize("level", ["process", "sandbox", "machine"], indirect=True)
 def test_a_file_outlives_its_machine_and_a_retained_volume_its_deployment(program: Program):
     files = site(program.level) | {"images/later.toml": document(IMAGE)} | nothing()
     program.repository.commit(files | box())

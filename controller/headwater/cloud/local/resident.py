@@ -88,7 +88,6 @@ class Resident:
     def _lay(self) -> None:
         self._layout.machine(self.record.id).mkdir(parents=True)
         self._save(self.record)
-        self._layout.attached(self.record.id).mkdir(parents=True, exist_ok=True)
         self._level.lay(self.record)
         keys = self._layout.home(self.record.id) / ".ssh/authorized_keys"
         keys.parent.mkdir(mode=0o700)

@@ -25,11 +25,13 @@ from headwater.cloud.local.levels.shape import (
 from headwater.cloud.local.levels.tree import (
     VOLUMES,
     bind_devices,
+    bind_volumes,
     boot_mounts,
     lay_devices,
     lay_hosts,
     link_programs,
     own_folders,
+    unbind_volumes,
 )
 from headwater.cloud.local.record import Holder, Record
 
@@ -58,8 +60,7 @@ class MachineLevel:
         programs = [each.name for each in link_programs(tree)]
         lay_devices(tree / "dev")
         lines = [*boot_mounts(tree), *bind_devices(tree)]
-        volumes = self._layout.attached(record.id)
-        lines.append(holder.mount_line(volumes, tree / VOLUMES, "none", "bind"))
+        lines.append(bind_volumes(self._layout.attached(record.id), tree))
         lines.append(holder.mount_line("sysfs", tree / "sys", "sysfs", "ro,nosuid,nodev,noexec"))
         lines.extend(self._lay_overlay(record, name) for name in (*_SYSTEM, *programs))
         self._fstab(record).write_text("".join(lines))
@@ -109,6 +110,7 @@ class MachineLevel:
 
     def clear(self, record: Record) -> None:
         self._network.release(record.id)
+        unbind_volumes(self._layout.attached(record.id))
 
     def _refuse_hopeless(self) -> None:
         """Say in plain words what the kernel would refuse with a number."""

@@ -18,10 +18,12 @@ from headwater.cloud.local.levels.template import Template
 from headwater.cloud.local.levels.tree import (
     VOLUMES,
     bind_devices,
+    bind_volumes,
     boot_mounts,
     lay_hosts,
     link_programs,
     own_folders,
+    unbind_volumes,
 )
 from headwater.cloud.local.record import Holder, Record
 
@@ -57,8 +59,7 @@ class SandboxLevel:
         lines = boot_mounts(tree)
         lines.append(holder.mount_line(self._template.dev(), tree / "dev", "none", "bind,ro"))
         lines.extend(bind_devices(tree))
-        volumes = self._layout.attached(record.id)
-        lines.append(holder.mount_line(volumes, tree / VOLUMES, "none", "bind"))
+        lines.append(bind_volumes(self._layout.attached(record.id), tree))
         for each in (Path("/usr"), *programs, *bound):
             target = tree / each.relative_to("/")
             lines.append(holder.mount_line(each, target, "none", "rbind,ro"))
@@ -94,7 +95,7 @@ class SandboxLevel:
         holder.end(record.holder, self._layout.tree(record.id))
 
     def clear(self, record: Record) -> None:
-        """Nothing is kept outside of the folder."""
+        unbind_volumes(self._layout.attached(record.id))
 
     def _fstab(self, record: Record) -> Path:
         return self._layout.machine(record.id) / "fstab"
