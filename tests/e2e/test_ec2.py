@@ -98,12 +98,16 @@ def test_a_deployment_converges_is_repaired_and_goes(aws: Amazon) -> None:
     assert not endpoint.refused
 
 
-def test_a_controller_that_was_killed_knows_its_machines_by_their_own_keys(aws: Amazon) -> None:
+def test_machines_are_known_by_their_own_keys_after_a_kill_and_the_loss_of_the_journal(
+    aws: Amazon,
+) -> None:
     program = aws.program
     program.repository.commit(site(aws) | nothing() | system(replicas=2, component=WORK))
     program.start()
     program.until_ready("box")
     program.kill()
+    for file in program.state.glob("headwater.db*"):
+        file.unlink()
     program.repository.edit("box/deploy.sh", "echo run", "echo again")
 
     program.start()

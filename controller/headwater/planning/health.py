@@ -5,7 +5,7 @@ too long. Afterwards the instance is replaced, within the limits of updates, and
 what is wrong with each new machine again is wrong with what runs there.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from headwater.manifests.resolved import Update
@@ -83,7 +83,7 @@ def sick(situation: Situation) -> tuple[Seat, ...]:
 
 
 def replaceable(
-    situation: Situation, every: dict[InstanceKey, Seat], held: list[str]
+    situation: Situation, every: Mapping[InstanceKey, Seat], held: list[str]
 ) -> Iterator[tuple[Seat, str]]:
     """Whose machine goes for its health now, with the check's words."""
     desired = situation.desired

@@ -1,6 +1,6 @@
 """The decision: what to do next to bring what is observed closer to what is desired."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from headwater.planning.actions import (
@@ -139,7 +139,7 @@ def _all_of(situation: Situation) -> list[Action]:
     return [*ends, *departures(situation)]
 
 
-def _unwanted(situation: Situation, every: dict[InstanceKey, Seat]) -> Iterator[Action]:
+def _unwanted(situation: Situation, every: Mapping[InstanceKey, Seat]) -> Iterator[Action]:
     """Machines of ours that no instance of the manifest asks for."""
     nodes = situation.desired.nodes if situation.desired else {}
     for machine in situation.machines:
@@ -227,7 +227,7 @@ def _unfinished(seat: Seat, situation: Situation) -> str:
 
 
 def _heal(
-    situation: Situation, every: dict[InstanceKey, Seat], held: list[str]
+    situation: Situation, every: Mapping[InstanceKey, Seat], held: list[str]
 ) -> Iterator[Action]:
     """A machine that was in order and is not any more serves nobody: it goes first."""
     for seat, words in replaceable(situation, every, held):
@@ -241,7 +241,7 @@ def _heal(
 
 
 def _update(
-    situation: Situation, every: dict[InstanceKey, Seat], held: list[str]
+    situation: Situation, every: Mapping[InstanceKey, Seat], held: list[str]
 ) -> Iterator[Action]:
     """What takes a serving machine away for a while: within the limits, node by node."""
     desired = situation.desired

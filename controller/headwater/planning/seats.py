@@ -1,5 +1,6 @@
 """Each wanted instance with the machines that play it, sorted into named buckets."""
 
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -55,8 +56,24 @@ class Seat:
         return (self.current is not None) + len(self.outdated) + len(self.spare)
 
 
-def seats(situation: Situation) -> dict[InstanceKey, Seat]:
-    """Every wanted instance's seat, in the order of the manifest."""
+def seats(situation: Situation) -> Mapping[InstanceKey, Seat]:
+    """Every wanted instance's seat, in the order of the manifest.
+
+    A pass asks a dozen times for the same ones: the last answer is kept.
+    """
+    global _last  # noqa: PLW0603  # one answer of a pure function
+    on = (situation.desired, situation.machines, situation.records, situation.inputs)
+    asked, answer = _last
+    if not all(map(operator.is_, asked, on)):
+        answer = _seats(situation)
+        _last = (on, answer)
+    return answer
+
+
+_last: tuple[tuple[object, ...], Mapping[InstanceKey, Seat]] = ((object(),) * 4, {})
+
+
+def _seats(situation: Situation) -> Mapping[InstanceKey, Seat]:
     if situation.desired is None:
         return {}
     by_key = group(situation.machines)

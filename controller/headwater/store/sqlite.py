@@ -1,27 +1,19 @@
 """Documents in SQLite, and the outputs beside them: the store of one controller."""
 
-import logging
-import os
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 
-from headwater.errors import HeadwaterError, Stalled, Transient
-from headwater.store.directory import prepared, unwritable
+from headwater.store.database import Database
 from headwater.store.lock import Holder, announce, held
 from headwater.store.outputs import Outputs
 from headwater.topology.keys import InstanceKey, MachineId
 
-logger = logging.getLogger("headwater.store")
-
-_FILE = "headwater.db"
-_VERSION = 1
-_PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_JOURNAL, _IDENTITIES = "headwater.db", "identities.db"
+_APART = "host-key/"
+"""Keys of what no look at the clouds brings back: a journal that is lost does not take it along."""
 
 
 class SqliteStore:
@@ -30,34 +22,22 @@ class SqliteStore:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.outputs = Outputs(directory / "logs")
-        self.moved_aside: Path | None = None
-        """Where an unreadable database went when a new one was begun; the log says so, too."""
-        self._connection: sqlite3.Connection | None = None
+        self._journal = Database(directory / _JOURNAL)
+        self._identities = Database(directory / _IDENTITIES)
         self._holder: Holder | None = None
 
     def load(self) -> dict[str, str]:
         """Every key and its document (JSON text)."""
-        try:
-            return dict(self._open().execute("SELECT key, document FROM documents ORDER BY key"))
-        except sqlite3.Error as error:
-            raise self._translated(error) from error
+        apart = self._identities.load() if self._identities.path.exists() else {}
+        return self._journal.load() | apart
 
     def save(self, key: str, document: str | None) -> None:
         """None removes. It survives this process when it returns; a power cut may undo the newest.
 
         Raises Transient while the disk is full, Stalled where the directory cannot be written to.
         """
-        try:
-            if document is None:
-                self._open().execute("DELETE FROM documents WHERE key = ?", (key,))
-            else:
-                self._open().execute(
-                    "INSERT INTO documents VALUES (?, ?) "
-                    "ON CONFLICT (key) DO UPDATE SET document = excluded.document",
-                    (key, document),
-                )
-        except sqlite3.Error as error:
-            raise self._translated(error) from error
+        database = self._identities if key.startswith(_APART) else self._journal
+        database.save(key, document)
 
     def append_output(
         self,
@@ -84,9 +64,8 @@ class SqliteStore:
         announce(self.directory, self._holder)
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._journal.close()
+        self._identities.close()
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:
@@ -98,78 +77,3 @@ class SqliteStore:
             finally:
                 self._holder = None
                 self.close()
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            path = prepared(self.directory) / _FILE
-            try:
-                self._connection = _connected(path)
-            except sqlite3.Error as error:
-                if _code(error) not in _CORRUPT:
-                    raise
-                self.moved_aside = _move_aside(path)
-                logger.warning("store.began_anew", extra={"unreadable": str(self.moved_aside)})
-                self._connection = _connected(path)
-        return self._connection
-
-    def _translated(self, error: sqlite3.Error) -> HeadwaterError:
-        path = self.directory / _FILE
-        if _code(error) in _PASSING:
-            return Transient(f"cannot write to {path}: {error}; free some space")
-        if _code(error) in _CORRUPT:
-            self.close()
-            return Transient(f"{path} became unreadable: {error}; it is begun anew")
-        return Stalled(
-            f"cannot use {path}: {error}; make the state directory writable, "
-            "or choose another one with --state"
-        )
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    """An open, checked database with our table. Raises sqlite3.Error; Stalled if it is too new."""
-    try:
-        # SQLite gives its side files the permissions of the database itself.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as error:
-        raise unwritable(path, error) from error
-    connection = sqlite3.connect(path, isolation_level=None, timeout=1.0)
-    try:
-        _set_up(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _set_up(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-        error = sqlite3.DatabaseError("the check of the database failed")
-        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise error
-    if (version := connection.execute("PRAGMA user_version").fetchone()[0]) > _VERSION:
-        raise Stalled(
-            f"{path} was written by a newer Headwater (format {version}): "
-            "upgrade this one, or choose another state directory with --state"
-        )
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS documents (key TEXT PRIMARY KEY, document TEXT NOT NULL) "
-        "WITHOUT ROWID"
-    )
-    connection.execute(f"PRAGMA user_version = {_VERSION}")
-
-
-def _code(error: sqlite3.Error) -> int:
-    """The primary result code; the extended ones keep it in their lowest byte."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def _move_aside(path: Path) -> Path:
-    """Keep what cannot be read for a person to look at, with its side files."""
-    aside = next(p for n in count(1) if not (p := Path(f"{path}-corrupt-{n}")).exists())
-    path.replace(aside)
-    for suffix in ("-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            Path(f"{path}{suffix}").replace(f"{aside}{suffix}")
-    return aside

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from headwater.errors import Stalled, Transient
+from headwater.store.database import Database
 from headwater.store.directory import unwritable
 from headwater.store.lock import held, holder_of
 from headwater.store.sqlite import SqliteStore
@@ -40,28 +41,44 @@ def test_everything_is_private_to_the_owner(tmp_path: Path):
 
 @pytest.mark.parametrize("damage", [b"this is no database" * 500, None])
 def test_an_unreadable_database_is_moved_aside_and_begun_anew(tmp_path: Path, damage: bytes | None):
-    store = SqliteStore(tmp_path)
-    for number in range(500):
-        store.save(f"key-{number}", "x" * 200)
-    store.close()
     path = tmp_path / "headwater.db"
+    database = Database(path)
+    for number in range(500):
+        database.save(f"key-{number}", "x" * 200)
+    database.close()
     content = path.read_bytes()
     path.write_bytes(damage or content[:8192] + b"\xff" * 16384 + content[24576:])
 
+    database = Database(path)
+
+    assert database.load() == {}
+    assert database.moved_aside == tmp_path / "headwater.db-corrupt-1"
+    assert database.moved_aside.exists()
+    database.save("a", "1")
+    assert database.load() == {"a": "1"}
+    database.close()
+
+
+def test_who_machines_are_outlives_the_journal(tmp_path: Path):
+    store = SqliteStore(tmp_path)
+    store.save("run/shop", "1")
+    store.save("host-key/ec2:i-1", "2")
+    store.close()
+    for file in tmp_path.glob("headwater.db*"):
+        file.unlink()
+
     store = SqliteStore(tmp_path)
 
+    assert store.load() == {"host-key/ec2:i-1": "2"}
+    store.save("host-key/ec2:i-1", None)
     assert store.load() == {}
-    assert store.moved_aside == tmp_path / "headwater.db-corrupt-1"
-    assert store.moved_aside.exists()
-    store.save("a", "1")
-    assert store.load() == {"a": "1"}
     store.close()
 
 
 def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path):
-    store = SqliteStore(tmp_path)
-    store._open().execute("PRAGMA user_version = 99")
-    store.close()
+    database = Database(tmp_path / "headwater.db")
+    database._open().execute("PRAGMA user_version = 99")
+    database.close()
 
     with pytest.raises(Stalled, match="newer Headwater"):
         SqliteStore(tmp_path).load()
