@@ -193,7 +193,10 @@ def remarks(situation: Situation) -> tuple[str, ...]:
 
 def volume_statuses(situation: Situation) -> tuple[VolumeStatus, ...]:
     """What is wanted and what there is, by name."""
-    specs = situation.desired.instances.values() if situation.desired else ()
+    desired = situation.desired
+    if not (situation.stock.volumes or (desired and desired.volumes_at)):
+        return ()
+    specs = desired.instances.values() if desired else ()
     asked = {
         VolumeKey(spec.key, each.name): (each, spec) for spec in specs for each in spec.volumes
     }

@@ -174,7 +174,8 @@ class MotoAccount:
             if not re.fullmatch("i-[0-9a-f]+", id):
                 raise Refused("InvalidInstanceID.Malformed", f'Invalid id: "{id}"')
         present = {instance.id for instance in self.present}
-        body = self._moto(said)
+        with self._volumes.held():
+            body = self._moto(said)
         for id in present.intersection(ids):
             if self.guest.stop is not None:
                 self.guest.stop(id)

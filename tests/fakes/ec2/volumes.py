@@ -1,7 +1,8 @@
 """What EC2 does with volumes, and moto does otherwise."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,9 +63,18 @@ class MotoVolumes:
             raise Refused("VolumeInUse", f"Volume {found.id} is currently attached")
         return self.moto(said)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """moto takes volumes away before the machine has ended."""
+        before = [(each, each.attachment) for each in self.backend().volumes.values()]
+        yield
+        for volume, use in before:
+            if use is not None and volume.attachment is None:
+                volume.attachment, use.status = use, "attached"
+
     def let_go(self) -> None:
         """Of machines that have ended."""
         for volume in self.backend().volumes.values():
             use = volume.attachment
             if use is not None and use.instance._state.name == "terminated":
-                volume.attachment, volume.status = None, "available"
+                volume.attachment = None
