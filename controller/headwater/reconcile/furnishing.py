@@ -86,7 +86,8 @@ class Furnishing:
     async def _create(self, action: Attach) -> Volume:
         key, cloud = action.volume, action.machine.id.cloud
         before = claims(self.ledger, key.instance.deployment).get(key, Claim(cloud))
-        begun = replace(before, cloud=cloud, id="", since=self.clock())
+        number = before.number + bool(before.id)  # that one is gone, and must not answer
+        begun = Claim(cloud, since=self.clock(), number=number)
         claim(self.ledger, key, begun)
         try:
             made = await self.clouds.create_volume(self._order(action, begun))

@@ -78,6 +78,8 @@ class Reconciler:
         desired = self.survey.desired(name)
         if desired is None and not self.wanted.is_removed(name):
             return self._unknown(name)
+        if self.survey.has_only_volumes(name):
+            return Next("unchanged")
         if self.survey.is_first_sight(name):
             return Next("waiting", LIMBO_DELAY)
         run = self.survey.run(name, desired)

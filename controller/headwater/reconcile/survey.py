@@ -41,6 +41,13 @@ class Survey:
         looks = self.executor.observer.looks
         return looks <= self._strays.setdefault(name, looks)
 
+    def has_only_volumes(self, name: str) -> bool:
+        """Nothing else is left of it or remembered: those are not a pass's to end."""
+        executor = self.executor
+        gone = self.desired(name) is None and name not in executor.ledger.runs
+        left = executor.observer.machines(name) or executor.observer.limbo(name)
+        return gone and not left and bool(executor.observer.depot.volumes(name))
+
     def run(self, name: str, desired: Desired | None) -> Run:
         """The present run; a new one begins when what is wanted differs."""
         ledger, catalog = self.executor.ledger, self.wanted.catalog

@@ -1,5 +1,6 @@
 """Volumes through passes, on clouds and machines in memory."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,13 +9,20 @@ import pytest
 from fakes.builders import STORE, deployment, key, node
 from fakes.cloud import FakeClouds
 from fakes.house import House
+from fakes.store import Disk
 from headwater.errors import Stalled, Transient
 from headwater.manifests.resolved import ResolvedDeployment, Update, VolumeSpec
 from headwater.planning.events import ActionEnded
 from headwater.reconcile.stocktaking import leaks
 from headwater.reconcile.sweep import sweep
 from headwater.topology.machines import Ability, Capabilities
-from headwater.topology.volumes import Volume, VolumeKey, VolumeState, VolumeTags
+from headwater.topology.volumes import (
+    Volume,
+    VolumeKey,
+    VolumeOrder,
+    VolumeState,
+    VolumeTags,
+)
 
 ABLE = Capabilities(
     abilities=frozenset({Ability.TAGS, Ability.TOKENS, Ability.PORTS, Ability.VOLUMES})
@@ -499,6 +507,112 @@ async def test_a_replacement_is_made_in_the_zone_of_its_volume(house):
     await converged(house, shop(STORE, image="later"), revision="r2")
 
     assert [order.zone for order in house.clouds.created] == ["", "west"]
+
+
+async def test_a_volume_that_vanished_does_not_answer_for_the_next_one(house):
+    await converged(house, shop(STORE))
+    tokens: list[str] = []
+    create: Callable[[VolumeOrder], Awaitable[Volume]] = house.clouds.create_volume
+
+    async def watched(order: VolumeOrder) -> Volume:
+        tokens.append(order.token)
+        return await create(order)
+
+    house.clouds.create_volume = watched
+    for _ in range(2):
+        del house.clouds.volumes.there[volume(house).id]
+        for _ in range(2):
+            await house.look()
+            await house.rest()
+
+    assert house.status().is_ready
+    assert len(set(tokens)) == 2
+
+
+async def test_volumes_alone_are_no_deployment(house):
+    await converged(house, shop(KEPT))
+    await gone(house)
+    house.events.clear()
+
+    following = await house.reconcile()
+
+    assert (following.result, house.events) == ("unchanged", [])
+    assert "shop" not in house.ledger.runs
+
+
+class Killed(BaseException):
+    """As when the kernel ends the controller."""
+
+
+@pytest.mark.parametrize("quarantine", [timedelta(), DAY])
+async def test_killed_at_any_of_its_writes_the_controller_doubles_and_loses_no_volume(quarantine):
+    """From the first order over a replacement to the removal; it goes on where it was."""
+    count = 0
+    while True:
+        disk, wrote = Disk(), count
+        house = House(FakeClouds(ABLE), disk=disk)
+        killed = False
+        for wish, revision in (
+            (shop(STORE), "r1"),
+            (shop(STORE, image="later"), "r2"),
+            (None, "r3"),
+        ):
+            wrote, was = await _interrupted(house, wish, revision, wrote, quarantine)
+            killed |= was
+            house = House(house.clouds, house.machines.agents, disk) if was else house
+            if was:
+                await _wish(house, wish, revision, quarantine)
+            made = house.clouds.volumes
+            if wish is not None:
+                assert house.status().is_ready
+                assert len(made.there) == 1, (count, revision)
+                assert made.calls["delete"] == 0, (count, revision)
+                assert volume(house).machine == house.machine(key("web.1")).id.id
+        ended = [each.tags.ended for each in house.clouds.volumes.there.values()]
+        assert all(ended) if quarantine else ended == [], count
+        if not killed:
+            assert count > 20
+            return
+        count += 1
+
+
+async def _wish(
+    house: House, wish: ResolvedDeployment | None, revision: str, quarantine: timedelta
+) -> None:
+    house.observer.depot.quarantine = quarantine
+    for _ in range(3):
+        await house.want(*([wish] if wish else []), deployment(name="other"), revision=revision)
+        await house.rest()
+
+
+async def _interrupted(
+    house: House,
+    wish: ResolvedDeployment | None,
+    revision: str,
+    writes: int,
+    quarantine: timedelta,
+) -> tuple[int, bool]:
+    """After so many writes the controller is killed; what is left of them, and whether it was."""
+    left, save = [writes], house.store.save
+
+    def dying(key: str, document: str | None) -> None:
+        if left[0] == 0:
+            raise Killed
+        left[0] -= 1
+        save(key, document)
+
+    house.store.save = dying  # type: ignore[method-assign]
+    try:
+        await _wish(house, wish, revision, quarantine)
+    except Killed:
+        return 10**6, True
+    except BaseExceptionGroup as group:
+        if group.subgroup(Killed) is None:
+            raise
+        return 10**6, True
+    finally:
+        house.store.save = save  # type: ignore[method-assign]
+    return left[0], False
 
 
 async def test_leaks_are_counted_on_the_second_sight_and_left_alone(house):
