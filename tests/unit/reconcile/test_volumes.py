@@ -1,8 +1,8 @@
 """Volumes through passes, on clouds and machines in memory."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,6 +23,9 @@ from headwater.topology.volumes import (
     VolumeState,
     VolumeTags,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 ABLE = Capabilities(
     abilities=frozenset({Ability.TAGS, Ability.TOKENS, Ability.PORTS, Ability.VOLUMES})
