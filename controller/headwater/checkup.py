@@ -34,7 +34,7 @@ async def checkup(settings: Settings, revision: str | None, name: str) -> tuple[
     catalog = await asyncio.to_thread(reader(), snapshot)
     cloud = _cloud(catalog, name)
     async with AsyncExitStack() as stack:
-        gateway = Gateway(installation(settings), settings.state.absolute())
+        gateway = Gateway(installation(settings), settings.state.absolute(), keeper=False)
         stack.push_async_callback(gateway.close)
         await gateway.configure({name: cloud})
         return tuple([each async for each in _findings(gateway, cloud, catalog, ours)])

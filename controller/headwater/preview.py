@@ -58,7 +58,7 @@ async def preview(settings: Settings, revision: str | None, name: str | None) ->
     snapshot = await asyncio.to_thread(_snapshot, settings, revision, ledger.note(ACCEPTED))
     catalog = await asyncio.to_thread(reader(), snapshot)
     async with AsyncExitStack() as stack:
-        gateway = Gateway(installation(settings), settings.state.absolute())
+        gateway = Gateway(installation(settings), settings.state.absolute(), keeper=False)
         stack.push_async_callback(gateway.close)
         await gateway.configure(catalog.clouds)
         observer = Observer(gateway, lambda _event: None)

@@ -1,10 +1,11 @@
-"""What the loop may rely on, of clouds in memory, of EC2 and of the gateway with real machines."""
+"""What the loop may rely on, of clouds in memory, of EC2, OpenStack and real machines here."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from fakes.cloud import FakeClouds
 from fakes.ec2.account import IMAGE
 from fakes.ec2.endpoint import ec2_endpoint
+from fakes.openstack.endpoint import openstack_endpoint
+from fakes.openstack.glance import IMAGE as DEBIAN
 from headwater.cloud.gateway import Gateway
 from headwater.errors import HeadwaterError
 from headwater.manifests.resolved import ResolvedCloud, Size
@@ -41,13 +44,14 @@ class World:
     clouds: Clouds
     others: Clouds
     login: str
+    spec: MachineSpec = SPEC
 
     def order(self, index: int, installation: str = OURS, incarnation: int = 1) -> CreateOrder:
         key = InstanceKey("hello", "web", index)
         return CreateOrder(
             name=machine_name(key, incarnation),
             token=f"{installation}-{index}-{incarnation}",
-            spec=SPEC,
+            spec=self.spec,
             tags=Tags(installation, key, incarnation, "digest", "f" * 40),
             authorized_key=self.login,
         )
@@ -61,7 +65,15 @@ class World:
         return [machine for machine in made if isinstance(machine, Machine)]
 
 
-@pytest.fixture(params=["memory", "embedded", "ec2"])
+SPECS = {"openstack": replace(SPEC, image_id=DEBIAN, size=Size(name="m1.tiny"))}
+_ENDPOINTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "embedded": nullcontext,
+    "ec2": ec2_endpoint,
+    "openstack": openstack_endpoint,
+}
+
+
+@pytest.fixture(params=["memory", *_ENDPOINTS])
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     login = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
     if request.param == "memory":
@@ -70,12 +82,12 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield World(fake, _Strangers(fake), login)
         return
     gateways = Gateway(OURS, tmp_path), Gateway("theirs", tmp_path)
-    with ec2_endpoint() if request.param == "ec2" else nullcontext() as endpoint:
+    with _ENDPOINTS[request.param]() as endpoint:
         clouds = CLOUDS if endpoint is None else {name: endpoint.cloud(name) for name in CLOUDS}
         for gateway in gateways:
             await gateway.configure(clouds)
         async with _emptied(gateways):
-            yield World(*gateways, login)
+            yield World(*gateways, login, SPECS.get(request.param, SPEC))
 
 
 @asynccontextmanager
@@ -236,7 +248,7 @@ async def test_a_cloud_tells_what_it_can_do(world: World) -> None:
 
 
 async def test_an_order_for_a_cloud_that_fails_is_answered_with_an_error(world: World) -> None:
-    order = replace(world.order(1), spec=replace(SPEC, cloud="nowhere"))
+    order = replace(world.order(1), spec=replace(world.spec, cloud="nowhere"))
     if isinstance(world.clouds, FakeClouds):
         world.clouds.refused[order.tags.key] = HeadwaterError("no such cloud")
 

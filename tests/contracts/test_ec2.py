@@ -15,8 +15,7 @@ from fakes.ec2.account import IMAGE
 from fakes.ec2.endpoint import HTML, Ec2Endpoint, ec2_endpoint
 from fakes.ec2.limits import Limits
 from fakes.ec2.refusals import Refused, throttled
-from headwater.cloud import pace
-from headwater.cloud.ec2 import groups
+from headwater.cloud import groups, pace
 from headwater.cloud.gateway import Gateway
 from headwater.errors import (
     HeadwaterError,

@@ -9,13 +9,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from headwater.cli.client import Client
+from headwater.cli.wait import Watch
 from headwater.cloud.local import processes
+from headwater.cloud.local.client import HostClient
 from headwater.cloud.local.layout import Layout
 from headwater.planning.status import ControllerStatus, DeploymentStatus, InstanceStatus
 from headwater.store.lock import holder_of
@@ -262,8 +265,14 @@ class Program:
     def until_ready(self, name: str, revision: str = "") -> DeploymentStatus:
         """Ready at the revision, or at the newest commit."""
         revision = revision or self.repository.head
-        ended = self.verb("wait", name, "--revision", revision, "--timeout", f"{DEADLINE - 5:.0f}s")
-        assert ended.code == 0, (ended, self.status())
+        watch = Watch(name, revision)
+
+        def is_ready(status: ControllerStatus) -> bool:
+            verdict, said = watch.look(status, datetime.now(UTC))
+            assert verdict is not False, (said, status)
+            return bool(verdict)
+
+        self.until(is_ready, f"{name} is Ready")
         return self.deployment(name)
 
     def until_stalled(self, name: str) -> DeploymentStatus:
@@ -300,13 +309,13 @@ class Program:
 
     def machines(self) -> dict[str, dict[str, Any]]:
         """Every machine on this host in our state directory, by id."""
-        listed = json.loads(self.said("local", "list", "--output", "json"))
+        host = HostClient(self.layout)
+        listed = host.ask("list")["nodes"] if host.has_machines() else []
         return {machine["id"]: machine for machine in listed}
 
     def volumes(self) -> dict[str, dict[str, Any]]:
         """Every volume in our state directory, by id."""
-        listed = json.loads(self.said("local", "volumes", "--output", "json"))
-        return {volume["id"]: volume for volume in listed}
+        return {volume["id"]: volume for volume in HostClient(self.layout).volumes()}
 
     def home(self, name: str, instance: str) -> Path:
         """The home of root on an instance's machine, as the host sees it."""
@@ -332,10 +341,10 @@ class Program:
             if child.poll() is None:
                 child.kill()
             child.communicate()
-        if machines := list(self.machines()):
-            self.said("local", "remove", *machines)
-        if volumes := list(self.volumes()):
-            self.said("local", "delete-volume", *volumes)
+        for machine in self.machines():
+            HostClient(self.layout).ask("remove", id=machine)
+        for volume in self.volumes():
+            HostClient(self.layout).ask("delete-volume", id=volume)
         wait_until(lambda: not self.layout.root.exists(), "the idle host of the machines ends")
 
 

@@ -1,4 +1,4 @@
-"""The machines behind an EC2 double: one process each, on loopback addresses of their own."""
+"""The machines behind a cloud's double: one process each, on loopback addresses of their own."""
 
 import os
 import random
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fakes.ec2.account import Guest
+from fakes.hosting import Guest
 from harness import guest as program
 from harness.agent_line import Machine, eventually
 

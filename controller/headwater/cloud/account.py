@@ -44,9 +44,16 @@ _WRITE_SECONDS_PER_ORDER = 2.0
 
 class Account:
     def __init__(
-        self, cloud: ResolvedCloud, installation: str, directory: Path, pool: Pool
+        self,
+        cloud: ResolvedCloud,
+        installation: str,
+        directory: Path,
+        pool: Pool,
+        *,
+        keeper: bool,
     ) -> None:
         self.cloud = cloud
+        self._keeper = keeper
         self._installation = installation
         self._threads = Threads(cloud, opener(cloud, installation, directory), _WIDTH, pool)
         self._known: Capabilities | HeadwaterError = Transient(
@@ -145,7 +152,7 @@ class Account:
         self._listing = None
         id = machine.id.id
         try:
-            if self._can(Ability.BATCH):
+            if self._can(Ability.ENDS):
                 await self._ends.ask(id)
             elif error := (await self._destroy([id]))[0]:
                 raise error
@@ -219,18 +226,18 @@ class Account:
         except Exception as e:  # noqa: BLE001  # a node in a shape that no driver should make
             error = classify(e, self.cloud.driver, f"cloud {name!r}")
             return Listing(name, (), complete=False, error=str(error))
-        self._tidy(seen.unused)
+        self._tidy(seen.chores)
         unknown = seen.others + len(present) - len(ours)
         return Listing(name, ours, complete=True, unknown=unknown)
 
-    def _tidy(self, unused: Sequence[str]) -> None:
-        """Beside everything else, one at a time; what cannot be removed is tried again."""
-        if unused and (self._tidying is None or self._tidying.done()):
-            self._tidying = asyncio.create_task(self._remove(unused))
+    def _tidy(self, chores: Sequence[str]) -> None:
+        """Beside everything else, one at a time; what cannot be done is tried again."""
+        if self._keeper and chores and (self._tidying is None or self._tidying.done()):
+            self._tidying = asyncio.create_task(self._put_right(chores))
 
-    async def _remove(self, unused: Sequence[str]) -> None:
+    async def _put_right(self, chores: Sequence[str]) -> None:
         try:
-            await self._ask(lambda p: p.remove(unused), _WRITE_SECONDS, self._writes)
+            await self._ask(lambda p: p.tidy(chores), _WRITE_SECONDS, self._writes)
         except HeadwaterError as error:
             extra = {"cloud": self.cloud.name, "reason": str(error)}
             logger.info("cloud.not_tidied", extra=extra)

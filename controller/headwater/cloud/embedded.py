@@ -80,7 +80,7 @@ class Embedded:
     def destroy(self, ids: Sequence[str]) -> Sequence[Exception | None]:
         return attempt_each(self._destroy, ids)
 
-    def remove(self, unused: Sequence[str]) -> None:
+    def tidy(self, chores: Sequence[str]) -> None:
         """Its machines leave nothing."""
 
     def volumes(self) -> Volumes:

@@ -48,7 +48,7 @@ _FAMILIES = {
     ),
     "openstack": Family(
         throttled=("OverLimit",),
-        quota=("Quota exceeded", "quota"),
+        quota=("Quota exceeded", "quota", "No more IP addresses available"),
         stalled=("could not be found", "Invalid key_name"),
     ),
     "gce": Family(
@@ -62,6 +62,7 @@ _CLOCK = ("RequestExpired", "Signature expired", "Signature not yet current")
 """Signed at a moment that the other side does not believe."""
 _BUSY = frozenset({408, 409, 423, 425})
 _TOO_MANY = 429
+_LATER = frozenset({413, 503})
 _NO_SPACE = 507
 _SERVER = 500
 
@@ -78,8 +79,8 @@ def classify(error: BaseException, driver: str, where: str) -> HeadwaterError:
         return Transient(f"{said} (check the clock of this host)")
     if isinstance(error, MalformedResponseError) or _PAGE.match(str(error)):
         return Transient(_no_answer(error, where))
-    if isinstance(error, RateLimitReachedError):
-        return Throttled(said, max(float(error.retry_after), 1.0))
+    if (wait := _asks_to_wait(error)) is not None:
+        return Throttled(said, max(wait, 1.0))
     if isinstance(error, InvalidCredsError):
         return Stalled(f"{said} (check the credentials)")
     family = _FAMILIES.get(driver, _ANY)
@@ -112,6 +113,16 @@ def _code(error: BaseException) -> int | None:
     if isinstance(error, BaseHTTPError) and isinstance(error.code, int | str):
         return int(error.code) if str(error.code).isdecimal() else None
     return None
+
+
+def _asks_to_wait(error: BaseException) -> float | None:
+    """Seconds. Quotas that are full are said with a `Retry-After` too, under other codes."""
+    if isinstance(error, RateLimitReachedError):
+        return float(error.retry_after)
+    if not isinstance(error, BaseHTTPError) or _code(error) not in _LATER:
+        return None
+    told = str((error.headers or {}).get("retry-after", ""))
+    return float(told) if told.isdecimal() else None
 
 
 def _presentable(error: BaseException) -> str:

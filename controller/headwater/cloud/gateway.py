@@ -23,9 +23,19 @@ class Gateway:
 
     `local/`: machines of the embedded cloud. `secrets/NAME.toml`: credentials, as arguments of
     the driver, for Cloud manifests to name.
+
+    Who only looks is no `keeper`: it puts nothing right of what it sees.
     """
 
-    def __init__(self, installation: str, directory: Path, pool: Pool = ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        installation: str,
+        directory: Path,
+        pool: Pool = ThreadPoolExecutor,
+        *,
+        keeper: bool = True,
+    ) -> None:
+        self._keeper = keeper
         self._installation = installation
         self._directory = directory
         self._pool = pool
@@ -39,7 +49,7 @@ class Gateway:
         for name, cloud in clouds.items():
             if name not in self._accounts:
                 self._accounts[name] = Account(
-                    cloud, self._installation, self._directory, self._pool
+                    cloud, self._installation, self._directory, self._pool, keeper=self._keeper
                 )
         probes = [asyncio.create_task(account.probe()) for account in self._accounts.values()]
         if probes:

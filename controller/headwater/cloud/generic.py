@@ -94,7 +94,7 @@ class Generic:
     def destroy(self, ids: Sequence[str]) -> Sequence[Exception | None]:
         return attempt_each(self._destroy, ids)
 
-    def remove(self, unused: Sequence[str]) -> None:
+    def tidy(self, chores: Sequence[str]) -> None:
         """It makes nothing but machines and volumes."""
 
     def volumes(self) -> Volumes:

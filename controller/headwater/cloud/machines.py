@@ -23,7 +23,7 @@ _STATES = {
     NodeState.TERMINATED: MachineState.STOPPING,
     NodeState.ERROR: MachineState.FAILED,
 }
-_FACTS = ("level", "zone", "availability", "region", "instance_type")
+_FACTS = ("level", "zone", "availability", "region", "instance_type", "fault")
 _SSH_PORT = 22
 
 

@@ -56,8 +56,8 @@ class Provider(Protocol):
     def destroy(self, ids: Sequence[str]) -> Sequence[Exception | None]:
         """One answer per machine; one that is gone is ended."""
 
-    def remove(self, unused: Sequence[str]) -> None:
-        """What a listing found unused; what cannot be removed now is found again later."""
+    def tidy(self, chores: Sequence[str]) -> None:
+        """What a listing found to do; what cannot be done now is found again later."""
 
     def volumes(self) -> Volumes:
         """Asked for where `capabilities` tell of them. Raises Stalled where there are none."""
@@ -78,6 +78,8 @@ def opener(cloud: ResolvedCloud, installation: str, directory: Path) -> Opener:
         if cloud.driver == "local":
             return Embedded(cloud, installation, directory)
         constructor = _constructor(cloud)
+        if constructor.__name__ == "OpenStackNodeDriver":
+            return _open_stack(cloud, installation, directory, shared)
         if not _is_ec2(constructor):
             driver = _driver(cloud, constructor, _arguments(cloud, directory))
             return Generic(driver, cloud, installation)
@@ -94,6 +96,22 @@ def opener(cloud: ResolvedCloud, installation: str, directory: Path) -> Opener:
         return Ec2(_driver(cloud, constructor, arguments), account)
 
     return open_provider
+
+
+def _open_stack(
+    cloud: ResolvedCloud, installation: str, directory: Path, shared: Shared[Any]
+) -> Provider:
+    from headwater.cloud.openstack.account import (  # noqa: PLC0415  # its driver is slow to import
+        OpenStackAccount,
+    )
+    from headwater.cloud.openstack.options import read  # noqa: PLC0415  # as above
+    from headwater.cloud.openstack.provider import OpenStack  # noqa: PLC0415  # as above
+
+    def account() -> OpenStackAccount:
+        options = read(cloud, _credentials(cloud, directory / "secrets"))
+        return OpenStackAccount(cloud.name, installation, host_keys(directory / "keys"), options)
+
+    return OpenStack(shared.get(account))
 
 
 def _is_ec2(constructor: Any) -> bool:

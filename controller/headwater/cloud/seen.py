@@ -12,5 +12,7 @@ class Seen:
     """Every machine of ours, and any of others."""
     others: int = 0
     """Machines that are not ours, besides."""
-    unused: tuple[str, ...] = ()
-    """What was made for machines that are gone, for `Provider.remove`."""
+    chores: tuple[str, ...] = ()
+    """What there is to put right besides the machines, for `Provider.tidy`: what those that are
+    gone have left behind, and what those that are there lack.
+    """

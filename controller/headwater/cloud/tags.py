@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from headwater.manifests.resolved import Size
 from headwater.topology.batches import read, written
 from headwater.topology.keys import InstanceKey
-from headwater.topology.machines import Batch, Tags
+from headwater.topology.machines import Batch, Tags, machine_name
 
 INSTALLATION = "headwater:installation"
 CLOUD = "headwater:cloud"
@@ -86,6 +86,12 @@ def from_metadata(metadata: Mapping[str, object], installation: str) -> Tags | N
         orphan="orphan" in safety,
         size=_size(str(metadata.get(SIZE, ""))),
     )
+
+
+def name_of(metadata: Mapping[str, str]) -> str:
+    """The machine's own, where machines of one call share what their cloud calls them."""
+    found = from_metadata(metadata, metadata.get(INSTALLATION, ""))
+    return machine_name(found.key, found.incarnation) if found else ""
 
 
 def _size_written(size: Size) -> str:

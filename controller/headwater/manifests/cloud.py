@@ -46,7 +46,9 @@ class CloudSpec(Model):
     credentials: Line = ""
     """A name in the controller's secrets directory."""
     options: dict[str, Option] = Field(default_factory=dict)
-    """Passed to the driver as they are; of `ec2`, `subnet`, `vpc` and `ssh_port` are ours."""
+    """Passed to the driver as they are. Of `ec2`, `subnet`, `vpc` and `ssh_port` are ours; what
+    `openstack` takes is told in the README.
+    """
     quota: Quota = Quota()
     limits: Limits = Limits()
     """How fast we ask at most; both have defaults for all drivers but `local`."""

@@ -101,8 +101,9 @@ def _silence(seat: Seat) -> str:
     if record is not None or machine is None:
         return (record.trouble if record else "") or "its agent did not answer"
     if machine.state is not MachineState.RUNNING:
-        return f"its machine is {machine.state.value}"
-    return f"its cloud tells no {'address' if machine.address is None else 'host key'}"
+        return machine.told(f"its machine is {machine.state.value}")
+    missing = "address" if machine.address is None else "host key"
+    return machine.told(f"its cloud tells no {missing}")
 
 
 def explain(record: Record) -> str:

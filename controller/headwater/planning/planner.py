@@ -158,7 +158,7 @@ def _settle(
     if situation.run.abort:
         return
     for machine in seat.dead:
-        yield Terminate(machine, f"the machine is {machine.state.value}")
+        yield Terminate(machine, machine.told(f"the machine is {machine.state.value}"))
     if seat.current is not None:
         yield from fitted(seat, situation, held)
         reason = _unfinished(seat, situation)
@@ -205,7 +205,7 @@ def in_doubt(key: InstanceKey, situation: Situation) -> bool:
 
 def _why_missing(key: InstanceKey, seat: Seat, situation: Situation) -> str:
     if seat.dead:
-        return f"repair: the machine is {seat.dead[0].state.value}"
+        return seat.dead[0].told(f"repair: the machine is {seat.dead[0].state.value}")
     return "repair: the machine is gone" if key in situation.incarnations else "new"
 
 

@@ -83,6 +83,15 @@ class Machine:
         return self.tags.key
 
     @property
+    def fault(self) -> str:
+        """What is wrong with it, in its cloud's words; empty where these are lacking."""
+        return self.facts.get("fault", "")
+
+    def told(self, what: str) -> str:
+        """With the cloud's words for it."""
+        return f"{what}: {self.fault}" if self.fault else what
+
+    @property
     def is_reachable(self) -> bool:
         """Up, and its cloud has told where it answers and which host key is believed."""
         told = self.address is not None and self.host_key is not None
@@ -141,6 +150,7 @@ class Ability(Enum):
     """A create that is repeated with its token makes no second machine."""
     USER_DATA = "user data"
     BATCH = "creation of equal machines in one call"
+    ENDS = "ending of machines in one call"
     PORTS = "open ports"
     IMAGES = "images of machines"
     VOLUMES = "volumes"

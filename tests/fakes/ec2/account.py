@@ -3,7 +3,6 @@
 import base64
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -14,6 +13,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from fakes.ec2.refusals import Refused
 from fakes.ec2.volumes import MotoVolumes
+from fakes.hosting import Guest, Timing
 
 REGION = "us-east-1"
 IMAGE = "ami-12c6146b"
@@ -21,22 +21,6 @@ IMAGE = "ami-12c6146b"
 _WRONG, _RIGHT = '/doc/2016-11-15"', '/doc/2016-11-15/"'
 _CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48}
 _USER_DATA = 16 * 1024
-
-
-@dataclass
-class Timing:
-    """Seconds that a machine takes to come and to go."""
-
-    boot: float = 0.0
-    end: float = 0.0
-
-
-@dataclass
-class Guest:
-    """What lives behind an instance: told of its user data, it says where it answers."""
-
-    start: Callable[[str, str], str] | None = None
-    stop: Callable[[str], None] | None = None
 
 
 @dataclass

@@ -4,17 +4,17 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl
 
 from fakes.ec2.account import REGION, MotoAccount
 from fakes.ec2.limits import Limits
 from fakes.ec2.refusals import Refused
 from fakes.ec2.signatures import verify
+from fakes.serving import Answer, Request, serving
 from headwater.manifests.resolved import ResolvedCloud
 
 KEY, SECRET = "AKIAHEADWATER", "wJalrXUtnFEMI"
@@ -63,7 +63,11 @@ class Ec2Endpoint:
     def refused(self) -> list[str]:
         return [call.code for call in self.calls if call.code]
 
-    def answer(self, headers: dict[str, str], body: bytes) -> tuple[int, str]:
+    def serve(self, request: Request) -> Answer:
+        status, text = self.answer(request.headers, request.body)
+        return Answer(status, text, "text/xml;charset=UTF-8")
+
+    def answer(self, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
         said = dict(parse_qsl(body.decode(), keep_blank_values=True))
         action = said.get("Action", "")
         if self.latency:
@@ -90,41 +94,5 @@ class Ec2Endpoint:
 def ec2_endpoint(**settings: object) -> Iterator[Ec2Endpoint]:
     number = f"{random.randrange(10**11, 10**12)}"  # noqa: S311  # no secret
     endpoint = Ec2Endpoint(MotoAccount(number), **settings)  # type: ignore[arg-type]
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _requests(endpoint))
-    server.daemon_threads = True
-    endpoint.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with serving(endpoint.serve) as endpoint.port:
         yield endpoint
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def _requests(endpoint: Ec2Endpoint) -> type[BaseHTTPRequestHandler]:
-    class Request(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            try:
-                status, text = endpoint.answer(headers, body)
-            except ConnectionResetError:
-                self.close_connection = True
-                return
-            content = text.encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "text/xml;charset=UTF-8")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            with suppress(BrokenPipeError, ConnectionResetError):  # it may have given up
-                self.wfile.write(content)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    return Request

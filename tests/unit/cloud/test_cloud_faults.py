@@ -36,6 +36,10 @@ def http(code: int, text: str = "words") -> BaseHTTPError:
         ("ec2", http(403, "UnauthorizedOperation: not you"), Stalled),
         ("ec2", Exception("InvalidAMIID.NotFound: ami-1"), Stalled),
         ("openstack", http(403, "Quota exceeded for cores"), QuotaExceeded),
+        ("openstack", http(409, "Quota exceeded for resources: ['floatingip']."), QuotaExceeded),
+        ("openstack", http(409, "No more IP addresses available on network x"), QuotaExceeded),
+        ("openstack", http(409, "Instance is in task_state deleting"), Transient),
+        ("openstack", http(400, "Invalid key_name provided."), Stalled),
         ("gce", Exception("QUOTA_EXCEEDED"), QuotaExceeded),
     ],
 )
@@ -55,6 +59,22 @@ def test_the_cloud_says_when_to_come_back() -> None:
 
     assert isinstance(answer, Throttled)
     assert answer.retry_after == 7
+
+
+@pytest.mark.parametrize("code", [413, 503])
+def test_whoever_says_when_to_come_back_is_only_busy(code: int) -> None:
+    error = BaseHTTPError(code, "busy", {"retry-after": "7"})  # type: ignore[no-untyped-call]
+
+    answer = classify(error, "any", "cloud 'lab'")
+
+    assert isinstance(answer, Throttled)
+    assert answer.retry_after == 7
+
+
+def test_a_quota_that_is_full_does_not_pass_by_waiting() -> None:
+    error = BaseHTTPError(403, "Quota exceeded", {"retry-after": "0"})  # type: ignore[no-untyped-call]
+
+    assert isinstance(classify(error, "openstack", "cloud 'lab'"), QuotaExceeded)
 
 
 def test_an_error_of_ours_is_passed_on() -> None:

@@ -63,6 +63,15 @@ def test_a_dead_machine_is_removed_and_replaced_at_once(state):
     ]
 
 
+def test_a_cloud_that_says_why_a_machine_is_dead_is_quoted():
+    dead = replace(machine(SPEC, state=MachineState.FAILED), facts={"fault": "No valid host"})
+
+    assert said(plan(situation(ONE, [(dead, None)]))) == [
+        "terminate web.1: the machine is failed: No valid host",
+        "create web.1: repair: the machine is failed: No valid host",
+    ]
+
+
 def test_a_machine_on_its_way_out_is_left_alone_and_replaced():
     leaving = machine(SPEC, state=MachineState.STOPPING)
 

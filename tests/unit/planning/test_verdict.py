@@ -195,6 +195,10 @@ class TestFailure:
         [
             ({"state": MachineState.PENDING}, "its machine is pending"),
             ({"address": None}, "its cloud tells no address"),
+            (
+                {"address": None, "facts": {"fault": "no more"}},
+                "its cloud tells no address: no more",
+            ),
             ({"host_key": None}, "its cloud tells no host key"),
         ],
     )

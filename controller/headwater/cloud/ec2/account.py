@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headwater.cloud.ec2.groups import Groups
+from headwater.cloud.groups import Groups
 from headwater.cloud.hostkeys import HostKeys
-from headwater.errors import Stalled
+from headwater.cloud.options import ssh_port
 from headwater.manifests.resolved import ResolvedCloud
 
 OPTIONS = frozenset({"subnet", "vpc", "ssh_port"})
@@ -16,7 +16,6 @@ DEFAULTS = {"signature_version": "4", "timeout": 30}
 """The driver's own are signatures that newer regions refuse, and a minute."""
 STRANGERS_EVERY = 900.0
 """Seconds between two looks at the whole account; those between see our own machines only."""
-_SSH = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +42,9 @@ class Ec2Account:
         self.installation = installation
         self.keys = keys
         self.subnet = str(options.get("subnet", ""))
-        self.ssh_port = _port(cloud)
-        login = f"{self.ssh_port}/tcp"
-        self.groups = Groups(installation, str(options.get("vpc", "")), login, clock)
+        self.vpc = str(options.get("vpc", ""))
+        self.ssh_port = ssh_port(cloud)
+        self.groups = Groups(installation, f"{self.ssh_port}/tcp", clock)
         self.images: dict[str, Image] = {}
         self.ended = False
         """Machines have been ended: what they used may be unused now."""
@@ -73,10 +72,3 @@ class Ec2Account:
     @property
     def strangers(self) -> int:
         return self._strangers
-
-
-def _port(cloud: ResolvedCloud) -> int:
-    port = cloud.options.get("ssh_port", _SSH)
-    if not isinstance(port, int) or not 0 < port < 1 << 16:
-        raise Stalled(f"cloud {cloud.name!r}: option ssh_port = {port!r} is no port")
-    return port

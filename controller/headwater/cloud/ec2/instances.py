@@ -9,8 +9,7 @@ from libcloud.compute.types import NodeState
 
 from headwater.cloud.ec2.query import items, text
 from headwater.cloud.hostkeys import HostKeys
-from headwater.cloud.tags import INSTALLATION, from_metadata, of_member
-from headwater.topology.machines import machine_name
+from headwater.cloud.tags import INSTALLATION, name_of, of_member
 
 PRESENT = ("pending", "running", "shutting-down", "stopping", "stopped")
 """Terminated ones stay in listings for an hour, and are no machines."""
@@ -59,7 +58,7 @@ class Instances:
             extra |= {"host_key": self._keys.public(token), "one_time": True}
         return Node(
             text(item, "instanceId"),
-            _name(tags) or tags.get("Name", ""),
+            name_of(tags) or tags.get("Name", ""),
             _STATES.get(state, NodeState.UNKNOWN),
             [ip] if (ip := text(item, "ipAddress")) else [],
             [ip] if (ip := text(item, "privateIpAddress")) else [],
@@ -72,12 +71,6 @@ class Instances:
 def place_of(item: Element) -> int | None:
     index = text(item, "amiLaunchIndex")
     return int(index) if index.isdecimal() else None
-
-
-def _name(tags: dict[str, str]) -> str:
-    """Machines of one call share the name that EC2 keeps: each has its own nevertheless."""
-    found = from_metadata(tags, tags.get(INSTALLATION, ""))
-    return machine_name(found.key, found.incarnation) if found else ""
 
 
 def _moment(said: str) -> datetime | None:

@@ -7,7 +7,9 @@ from typing import Any
 from libcloud.compute.base import Node, NodeDriver
 from libcloud.compute.drivers.ec2 import IdempotentParamError
 
+from headwater.cloud.calls import Answers, answer_each, answers_of, batch_of
 from headwater.cloud.ec2.account import Ec2Account
+from headwater.cloud.ec2.firewall import Ec2Firewall
 from headwater.cloud.ec2.instances import PRESENT, Instances
 from headwater.cloud.ec2.launch import Launches, explained
 from headwater.cloud.ec2.query import Query, code_of, filters, items, numbered, text
@@ -18,7 +20,6 @@ from headwater.cloud.seen import Seen
 from headwater.cloud.sizes import prices
 from headwater.cloud.tags import CLOUD, INSTALLATION
 from headwater.cloud.volumes import Volumes
-from headwater.errors import Throttled
 from headwater.topology.machines import Ability, Batch, Capabilities, CreateOrder, MachineSpec
 from headwater.topology.sizes import Offer
 
@@ -32,6 +33,7 @@ ABILITIES = frozenset(
         Ability.TOKENS,
         Ability.USER_DATA,
         Ability.BATCH,
+        Ability.ENDS,
         Ability.PORTS,
         Ability.VOLUMES,
     }
@@ -49,6 +51,7 @@ class Ec2:
         self._driver: Any = driver
         self._account = account
         self._query = Query(driver)
+        self._firewall = Ec2Firewall(self._query, account.installation, account.vpc)
         self._instances = Instances(driver, account.keys, account.installation, account.ssh_port)
         self._launches = Launches(driver, account)
 
@@ -77,7 +80,7 @@ class Ec2:
             mine = {f"tag:{INSTALLATION}": [account.installation], f"tag:{CLOUD}": [account.cloud]}
             nodes = [*self._present(mine)]
         if account.ended:
-            account.groups.look(self._query)
+            account.groups.look(self._firewall)
         return Seen(nodes, account.strangers, account.groups.unused(nodes))
 
     def limits(self) -> Mapping[str, int]:
@@ -95,19 +98,10 @@ class Ec2:
         return self._launches.architecture(self._query, spec)
 
     def prepare(self, orders: Sequence[CreateOrder]) -> None:
-        self._said(orders[0], _batch(orders[0]))
+        self._said(orders[0], batch_of(orders[0]))
 
     def create(self, orders: Sequence[CreateOrder]) -> Sequence[Node | Exception]:
-        calls: dict[str, list[CreateOrder]] = {}
-        for order in orders:
-            calls.setdefault(_batch(order).token, []).append(order)
-        answers: dict[str, Node | Exception] = {}
-        for equal in calls.values():
-            try:
-                answers |= self._run(equal)
-            except Exception as error:  # noqa: BLE001  # translated by the account, as a value
-                answers |= {order.name: error for order in equal}
-        return [answers[order.name] for order in orders]
+        return answer_each(orders, self._run)
 
     def destroy(self, ids: Sequence[str]) -> Sequence[Exception | None]:
         """One answer per id; what is gone is ended."""
@@ -117,8 +111,8 @@ class Ec2:
             failed |= self._terminate(ids[at : at + MANY])
         return [failed.get(id) for id in ids]
 
-    def remove(self, unused: Sequence[str]) -> None:
-        self._account.groups.remove(self._query, unused)
+    def tidy(self, chores: Sequence[str]) -> None:
+        self._account.groups.remove(self._firewall, chores)
 
     def volumes(self) -> Volumes:
         return Ec2Volumes(self._query, self._account)
@@ -129,16 +123,11 @@ class Ec2:
         )
         return [node for page in pages for node in self._instances.of_listing(page)]
 
-    def _run(self, orders: Sequence[CreateOrder]) -> dict[str, Node | Exception]:
-        """One call for orders of one batch. What did not come is asked for again."""
-        batch = _batch(orders[0])
-        made = {node.name: node for node in self._launched(orders[0], batch)}
-        count = f"made {len(made)} of {len(batch.members)} machines"
-        return {
-            order.name: made.get(order.name)
-            or Throttled(f"the cloud {count}; the others are asked for again", 0.0)
-            for order in orders
-        }
+    def _run(self, orders: Sequence[CreateOrder]) -> Answers:
+        """One call for orders of one batch."""
+        batch = batch_of(orders[0])
+        made = self._launched(orders[0], batch)
+        return answers_of(orders, made, len(batch.members))
 
     def _launched(self, order: CreateOrder, batch: Batch) -> Sequence[Node]:
         try:
@@ -164,7 +153,7 @@ class Ec2:
     def _said(self, order: CreateOrder, batch: Batch) -> Mapping[str, str]:
         said = self._launches.parameters(self._query, order, batch)
         deployment, spec = order.tags.key.deployment, order.spec
-        groups = self._account.groups.of(self._query, deployment, spec.open)
+        groups = self._account.groups.of(self._firewall, deployment, spec.open)
         return {**said, **self._launches.network(spec, groups)}
 
     def _present_with(self, token: str) -> Sequence[Node]:
@@ -187,9 +176,3 @@ class Ec2:
             else:
                 break
         return failed
-
-
-def _batch(order: CreateOrder) -> Batch:
-    """An order that belongs to no batch is one."""
-    alone = ((order.tags.key.index, order.tags.incarnation),)
-    return order.batch or Batch(order.token, alone, order.tags.revision)

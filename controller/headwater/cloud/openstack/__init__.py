@@ -1,0 +1,1 @@
+"""OpenStack (keystone, nova, neutron, glance), over the connections of libcloud's driver."""

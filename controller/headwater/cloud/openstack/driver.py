@@ -1,0 +1,78 @@
+"""libcloud's OpenStack driver, with one session for all its connections.
+
+Its own connections authenticate each by itself, find services by names that clouds need not give
+them, and know but the public interface.
+"""
+
+from typing import Any, Self
+
+from libcloud.compute.drivers.openstack import (
+    OpenStack_2_Connection,
+    OpenStack_2_ImageConnection,
+    OpenStack_2_NetworkConnection,
+    OpenStack_2_NodeDriver,
+)
+
+from headwater.cloud.openstack.session import Session
+
+
+class _Refused:
+    """What libcloud tells that a token was refused."""
+
+    def __init__(self, session: Session, token: str) -> None:
+        self._session = session
+        self._token = token
+
+    def clear_cached_auth_context(self) -> None:
+        self._session.forget(self._token)
+
+
+class _OfSession:
+    """A connection that takes its token and its address from the session."""
+
+    driver: Any
+    service_type: str
+    auth_token: str
+    version = ""
+    """What some catalogs have at the end of the address, and requests have at their beginning."""
+
+    def get_auth_class(self) -> _Refused:
+        return _Refused(self.driver.session, self.auth_token)
+
+    def _populate_hosts_and_request_paths(self) -> None:
+        session: Session = self.driver.session
+        token = session.token()
+        self.auth_token = token.id
+        url = session.endpoint(token, self.service_type).rstrip("/").removesuffix(self.version)
+        self._set_up_connection_info(url=url)  # type: ignore[attr-defined]  # libcloud's
+
+
+class _Compute(_OfSession, OpenStack_2_Connection):  # type: ignore[misc]  # libcloud has no types
+    pass
+
+
+class _Network(_OfSession, OpenStack_2_NetworkConnection):  # type: ignore[misc]  # as above
+    version = "/v2.0"
+
+
+class _Images(_OfSession, OpenStack_2_ImageConnection):  # type: ignore[misc]  # as above
+    version = "/v2"
+
+
+class Driver(OpenStack_2_NodeDriver):
+    """Without a call."""
+
+    connectionCls = _Compute  # noqa: N815  # libcloud's name, as those below
+    network_connectionCls = _Network  # noqa: N815
+    image_connectionCls = _Images  # noqa: N815
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        options = session.options
+        super().__init__(  # type: ignore[no-untyped-call]  # as above
+            "", "", ex_force_auth_url=options.auth_url, timeout=options.timeout, api_version="2.2"
+        )
+
+    def __new__(cls, _: Session) -> Self:
+        """The base class chooses by arguments that this one does not have."""
+        return object.__new__(cls)
