@@ -5,15 +5,13 @@ from dataclasses import dataclass
 
 from headwater.planning.actions import (
     Action,
-    Attach,
     Contextualise,
     Create,
-    Discard,
-    Retag,
     RunTask,
     Terminate,
 )
 from headwater.planning.budget import Budget, budget
+from headwater.planning.decisions import decision, order
 from headwater.planning.failure import tolerated
 from headwater.planning.health import replaceable, unsound
 from headwater.planning.lifecycle import ending
@@ -29,13 +27,13 @@ from headwater.planning.seats import (
     staleness,
 )
 from headwater.planning.situation import DOUBT, Situation
+from headwater.planning.volume_rows import remarks
 from headwater.planning.volumes import (
     departures,
     fitted,
     fittings,
     mounts,
     obstacle,
-    remarks,
     replugged,
     unplugged,
     with_volumes,
@@ -78,7 +76,7 @@ class Plan:
         Where some wait for an approval, of those alone: what the others do meanwhile is no reason
         to be asked again.
         """
-        decisions = [_decision(action) for action in self.withheld or self.actions]
+        decisions = [decision(action) for action in self.withheld or self.actions]
         return digest([self.deployment, decisions])
 
 
@@ -126,7 +124,7 @@ def _finish(situation: Situation, actions: list[Action], held: list[str]) -> Pla
         if len(kept) < len(actions):
             held = [*held, f"nothing is created or deleted: {situation.incomplete}"]
         actions = kept
-    actions = sorted(with_volumes(actions, situation), key=_order)
+    actions = sorted(with_volumes(actions, situation), key=order)
     return Plan(situation.deployment, tuple(actions), tuple(held), kept=remarks(situation))
 
 
@@ -321,34 +319,3 @@ def _contextualise(seat: Seat, situation: Situation, reason: str) -> Contextuali
 
 def _incarnation(machine: Machine | None) -> int:
     return machine.tags.incarnation if machine else 0
-
-
-def _order(action: Action) -> tuple[object, ...]:
-    kinds = (Discard, Terminate, Create, Retag, Attach, Contextualise)
-    match action:
-        case Create():
-            which = ""
-        case Discard(volume) | Retag(volume):
-            which = str(volume.id)
-        case Attach(machine, fitting):
-            which = f"{machine.id} {fitting.spec.path}"
-        case Contextualise(machine) | Terminate(machine):
-            which = str(machine.id)
-    return (kinds.index(type(action)), action.key, which)
-
-
-def _decision(action: Action) -> list[object]:
-    match action:
-        case Create(spec, incarnation):
-            return ["create", str(spec.key), spec.machine_digest, incarnation]
-        case Contextualise(machine, spec):
-            return ["contextualise", str(machine.key), spec.work.digest]
-        case Terminate(machine):
-            lost = [volume.key.name for volume in action.volumes]
-            return ["terminate", str(machine.key), machine.tags.machine_digest, *lost]
-        case Attach():
-            return ["attach", str(action.volume)]
-        case Retag(volume, tags):
-            return ["retag", str(volume.key), tags.retain]
-        case Discard(volume):
-            return ["discard", str(volume.key)]

@@ -14,8 +14,8 @@ from headwater.planning.actions import (
 )
 from headwater.planning.planner import Plan
 from headwater.planning.prices import written
-from headwater.planning.volumes import fitting_line
-from headwater.planning.volumes import written as written_size
+from headwater.planning.volume_rows import fitting_line
+from headwater.planning.volume_rows import written as written_size
 from headwater.topology.volumes import Volume
 
 SYMBOLS = {"create": "+", "change": "~", "replace": "±", "delete": "-"}

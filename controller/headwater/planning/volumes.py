@@ -8,13 +8,11 @@ what a lost journal has forgotten is told and left alone.
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from headwater.manifests.resolved import VolumeSpec
 from headwater.planning.actions import Action, Attach, Discard, Fitting, Retag, Terminate
 from headwater.planning.lifecycle import is_ending
 from headwater.planning.records import WorkState
 from headwater.planning.seats import Seat
 from headwater.planning.situation import DOUBT, Situation
-from headwater.planning.status import VolumeStatus
 from headwater.planning.stock import Stock
 from headwater.topology.context import Mount
 from headwater.topology.desired import InstanceSpec
@@ -146,7 +144,7 @@ def replugged(seat: Seat, situation: Situation) -> str:
     return f"{REPLUGGED}: {', '.join(other)}" if other else ""
 
 
-def _wanted(situation: Situation) -> set[VolumeKey]:
+def wanted_volumes(situation: Situation) -> set[VolumeKey]:
     if situation.desired is None or is_ending(situation):
         return set()
     every = situation.desired.instances.items()
@@ -158,7 +156,7 @@ def departures(situation: Situation) -> Iterator[Discard]:
     stock = situation.stock
     if not stock.volumes:
         return
-    wanted = _wanted(situation)
+    wanted = wanted_volumes(situation)
     for volume in stock.leaving:
         if volume.key not in wanted and volume.is_free:
             yield Discard(volume, _why_gone(volume, situation), stock.quarantine)
@@ -176,83 +174,10 @@ def _why_gone(volume: Volume, situation: Situation) -> str:
 def with_volumes(actions: Iterable[Action], situation: Situation) -> Iterator[Action]:
     """The ends of machines with the volumes that are lost by them, which are ended afterwards."""
     leaving = situation.stock.leaving
-    wanted = _wanted(situation) if leaving else set()
+    wanted = wanted_volumes(situation) if leaving else set()
     for action in actions:
         if leaving and isinstance(action, Terminate):
             lost = (v for v in leaving if v.key.instance == action.key and v.key not in wanted)
             yield replace(action, volumes=tuple(lost))
         else:
             yield action
-
-
-def remarks(situation: Situation) -> tuple[str, ...]:
-    """What stays although the manifest says something else, or nothing, of it."""
-    rows = volume_statuses(situation) if situation.stock.volumes else ()
-    return tuple(f"{row.volume} ({row.id}) {row.message}" for row in rows if row.message)
-
-
-def volume_statuses(situation: Situation) -> tuple[VolumeStatus, ...]:
-    """What is wanted and what there is, by name."""
-    desired = situation.desired
-    if not (situation.stock.volumes or (desired and desired.volumes_at)):
-        return ()
-    specs = desired.instances.values() if desired else ()
-    asked = {
-        VolumeKey(spec.key, each.name): (each, spec) for spec in specs for each in spec.volumes
-    }
-    rows = [
-        VolumeStatus(key.label, "missing", each.size, each.retain, cloud=spec.machine.cloud)
-        for key, (each, spec) in asked.items()
-        if key not in situation.stock.volumes
-    ]
-    wanted = _wanted(situation)
-    for key, (first, *others) in situation.stock.volumes.items():
-        there = asked[key][0] if key in asked and key in wanted else None
-        rows.append(_status(first, _other_size(first, there) if there else _kept(first, situation)))
-        rows += [_status(each, "is a second volume of this name: left alone") for each in others]
-    return tuple(sorted(rows, key=lambda row: (row.volume, row.id)))
-
-
-def _kept(volume: Volume, situation: Situation) -> str:
-    """Why it is there although nobody asks for it."""
-    if volume.tags.ended is not None:
-        return "is deleted when its quarantine is over"
-    if volume.tags.retain:
-        return "is kept (retain)"
-    if volume.id not in situation.stock.known:
-        return "is not known here and asked for by nobody: left alone"
-    return "" if volume.is_free else f"goes when {volume.machine or 'its machine'} lets it go"
-
-
-def _other_size(volume: Volume, asked: VolumeSpec) -> str:
-    if volume.size >= asked.size:
-        return ""
-    return f"stays at {written(volume.size)}, although the manifest says {written(asked.size)}"
-
-
-def _status(volume: Volume, message: str) -> VolumeStatus:
-    return VolumeStatus(
-        volume=volume.key.label,
-        state="ended" if volume.tags.ended else volume.state.value,
-        size=volume.size,
-        retain=volume.tags.retain,
-        id=volume.id.id,
-        cloud=volume.id.cloud,
-        machine=volume.machine,
-        message=message,
-    )
-
-
-def written(size: int) -> str:
-    """`50 GiB`."""
-    units = ("B", "KiB", "MiB", "GiB", "TiB")
-    power = min(max(size.bit_length() - 1, 0) // 10, len(units) - 1)
-    return f"{size / 1024**power:.4g} {units[power]}"
-
-
-def fitting_line(fitting: Fitting, cloud: str) -> tuple[str, str]:
-    """The kind of line, and what it says."""
-    name, volume = fitting.spec.name, fitting.volume
-    if volume is None:
-        return "create", f"volume {name}, {written(fitting.spec.size)} on {cloud}"
-    return "change", f"attach volume {name} ({volume.id.id})"

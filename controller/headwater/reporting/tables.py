@@ -11,7 +11,7 @@ from headwater.planning.status import (
     ReportView,
     RunView,
 )
-from headwater.planning.volumes import written
+from headwater.planning.volume_rows import written
 from headwater.reporting.words import (
     counts,
     duration,

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from fakes.builders import CLOUD, NOON, STORE, desired, key, machine, node, record, situation
 from headwater.manifests.resolved import VolumeSpec
 from headwater.planning.actions import Attach, Create, Discard, Retag, Terminate
+from headwater.planning.failure import failure
 from headwater.planning.guard import guard
 from headwater.planning.planner import Plan, plan
 from headwater.planning.render import as_document, as_markdown, as_text, counts
 from headwater.planning.situation import Situation
 from headwater.planning.stock import Stock, by_key
-from headwater.planning.volumes import written
+from headwater.planning.volume_rows import written
 from headwater.topology.context import Mount
 from headwater.topology.desired import Desired
 from headwater.topology.keys import InstanceKey
@@ -252,6 +253,18 @@ def test_no_recipe_begins_on_a_machine_without_its_volume(state):
     decided = plan(wished)
     assert decided.actions == ()
     assert decided.held[0].startswith("web.1/store: it")
+
+
+def test_a_machine_that_is_not_given_its_volumes_in_time_fails_the_run():
+    one = desired(node("web", volumes=[STORE]))
+    (spec,) = one.instances.values()
+    busy = volume(machine="m9")
+    after = one.provision_timeout
+    waiting = stocked(situation(one, [(machine(spec), None)], after=after - 1), busy)
+    late = stocked(situation(one, [(machine(spec), None)], after=after), busy)
+
+    assert failure(waiting) == ""
+    assert failure(late) == "web.1: no contact within 600 s: it has not been given its volumes"
 
 
 @pytest.mark.parametrize(
