@@ -29,6 +29,8 @@ def machine(program: Program) -> str:
 def test_a_file_outlives_its_machine_and_a_retained_volume_its_deployment(program: Program):
     files = site(program.level) | {"images/later.toml": document(IMAGE)} | nothing()
     program.repository.commit(files | box())
+    shown = program.verb("plan").out
+    assert "+ one.1  volume store, 1 GiB on local" in shown
     program.start()
     program.until_ready("box")
     first = machine(program)
@@ -43,6 +45,9 @@ def test_a_file_outlives_its_machine_and_a_retained_volume_its_deployment(progra
     assert log(program) == f"on {first},on {second},"
 
     program.repository.git("rm", "-qr", "box")
+    shown = program.verb("plan", "--worktree").out
+    assert f"- one.1  volume scratch ({made['box-one-1-scratch']}, 1 GiB)" in shown
+    assert "volume store" not in shown
     program.repository.commit({})
     program.until_gone("box")
     assert program.machines() == {}

@@ -547,8 +547,7 @@ class Killed(BaseException):
     """As when the kernel ends the controller."""
 
 
-@pytest.mark.parametrize("quarantine", [timedelta(), DAY])
-async def test_killed_at_any_of_its_writes_the_controller_doubles_and_loses_no_volume(quarantine):
+async def test_killed_at_any_of_its_writes_the_controller_doubles_and_loses_no_volume():
     """From the first order over a replacement to the removal; it goes on where it was."""
     count = 0
     while True:
@@ -560,29 +559,25 @@ async def test_killed_at_any_of_its_writes_the_controller_doubles_and_loses_no_v
             (shop(STORE, image="later"), "r2"),
             (None, "r3"),
         ):
-            wrote, was = await _interrupted(house, wish, revision, wrote, quarantine)
+            wrote, was = await _interrupted(house, wish, revision, wrote)
             killed |= was
             house = House(house.clouds, house.machines.agents, disk) if was else house
             if was:
-                await _wish(house, wish, revision, quarantine)
+                await _wish(house, wish, revision)
             made = house.clouds.volumes
             if wish is not None:
                 assert house.status().is_ready
                 assert len(made.there) == 1, (count, revision)
                 assert made.calls["delete"] == 0, (count, revision)
                 assert volume(house).machine == house.machine(key("web.1")).id.id
-        ended = [each.tags.ended for each in house.clouds.volumes.there.values()]
-        assert all(ended) if quarantine else ended == [], count
+        assert house.clouds.volumes.there == {}, count
         if not killed:
             assert count > 20
             return
         count += 1
 
 
-async def _wish(
-    house: House, wish: ResolvedDeployment | None, revision: str, quarantine: timedelta
-) -> None:
-    house.observer.depot.quarantine = quarantine
+async def _wish(house: House, wish: ResolvedDeployment | None, revision: str) -> None:
     for _ in range(3):
         await house.want(*([wish] if wish else []), deployment(name="other"), revision=revision)
         await house.rest()
@@ -593,7 +588,6 @@ async def _interrupted(
     wish: ResolvedDeployment | None,
     revision: str,
     writes: int,
-    quarantine: timedelta,
 ) -> tuple[int, bool]:
     """After so many writes the controller is killed; what is left of them, and whether it was."""
     left, save = [writes], house.store.save
@@ -606,7 +600,7 @@ async def _interrupted(
 
     house.store.save = dying  # type: ignore[method-assign]
     try:
-        await _wish(house, wish, revision, quarantine)
+        await _wish(house, wish, revision)
     except Killed:
         return 10**6, True
     except BaseExceptionGroup as group:
