@@ -119,7 +119,7 @@ async def test_a_shell_on_a_terminal_knows_it_and_its_size(cloud: LocalCloud) ->
 async def test_a_login_without_a_command_is_a_shell_in_the_home(cloud: LocalCloud) -> None:
     ended = await run(cloud.create(), None, input=b"test $PWD = $HOME && echo at home; exit\n")
 
-    assert ended.stdout == b"at home\n"
+    assert (ended.stdout, ended.stderr, ended.exit_status) == (b"at home\n", b"", 0)
 
 
 async def test_another_key_is_refused(cloud: LocalCloud) -> None:
