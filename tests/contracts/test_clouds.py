@@ -1,4 +1,4 @@
-"""What the loop may rely on, of clouds in memory, of EC2, OpenStack and real machines here."""
+"""What the loop may rely on, of clouds in memory, of clouds behind sockets, of real machines."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -10,11 +10,13 @@ from typing import Any
 import asyncssh
 import pytest
 
+from fakes import droplets, quays
 from fakes.cloud import FakeClouds
 from fakes.ec2.account import IMAGE
 from fakes.ec2.endpoint import ec2_endpoint
 from fakes.openstack.endpoint import openstack_endpoint
 from fakes.openstack.glance import IMAGE as DEBIAN
+from harness import qemu
 from headwater.cloud.gateway import Gateway
 from headwater.errors import HeadwaterError
 from headwater.manifests.resolved import ResolvedCloud, Size
@@ -65,11 +67,19 @@ class World:
         return [machine for machine in made if isinstance(machine, Machine)]
 
 
-SPECS = {"openstack": replace(SPEC, image_id=DEBIAN, size=Size(name="m1.tiny"))}
+SPECS = {
+    "openstack": replace(SPEC, image_id=DEBIAN, size=Size(name="m1.tiny")),
+    "droplets": replace(SPEC, image_id=droplets.IMAGE, size=Size(name=droplets.SIZE)),
+    "quay": replace(SPEC, image_id=quays.IMAGE, size=Size(cpus=1)),
+    "qemu": replace(SPEC, image_id=qemu.IMAGE, size=Size(memory=64 << 20)),
+}
 _ENDPOINTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "embedded": nullcontext,
     "ec2": ec2_endpoint,
     "openstack": openstack_endpoint,
+    "droplets": droplets.droplets,
+    "quay": quays.installed_quay,
+    "qemu": qemu.host,
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 from harness.agent_line import eventually
 from harness.recorder import Recorder
 from harness.ssh_machine import SshMachine, ssh_machine
-from headwater.manifests.resolved import CommandCheck, Recipe
+from headwater.manifests.resolved import CommandCheck, Recipe, TcpCheck
 from headwater.reconcile.ports import Conversation, Machines
 from headwater.remote.lines import Lines
 from headwater.topology.context import Check, Context, Host, Step
@@ -301,6 +301,15 @@ async def test_a_withdrawn_check_is_asked_no_more(machines, recorder, server):
     machines.contextualise(server.target, context("c2", "#!/bin/sh\nsleep 2.5"))
     await recorder.next(Ended, 2)
     assert not asked.exists()
+
+
+async def test_a_machine_asks_itself_at_its_own_address(machines, recorder, server):
+    forwarded = replace(server.target, inside="127.0.0.9")
+    wanted = Check("h1", TcpCheck(9), interval=2.0, failures=1)
+
+    machines.contextualise(forwarded, context("c1", "#!/bin/sh\n", check=wanted))
+
+    assert (await recorder.next(Checked)).words.startswith("127.0.0.9:9")
 
 
 async def test_each_new_line_tells_how_the_check_stands(machines, recorder, server):

@@ -12,6 +12,7 @@ from libcloud.compute.providers import DRIVERS
 from libcloud.compute.types import NodeState
 
 DRIVER = "memory"
+HOST_KEY = "ssh-ed25519 AAAAhost"
 
 
 @dataclass
@@ -44,7 +45,7 @@ class MemoryDriver(NodeDriver):
     type = DRIVER
     name = "Memory"
     website = ""
-    features = {"create_node": ["ssh_key"]}  # noqa: RUF012  # libcloud's form
+    features = {"create_node": ["ssh_key", "host_key"]}  # noqa: RUF012  # libcloud's form
 
     def __init__(self, account: MemoryAccount) -> None:
         super().__init__("key")  # type: ignore[no-untyped-call]
@@ -78,7 +79,7 @@ class MemoryDriver(NodeDriver):
             self,
             size=size,
             image=image,
-            extra={"metadata": dict(ex_metadata), "key": auth.pubkey},
+            extra={"metadata": dict(ex_metadata), "key": auth.pubkey, "host_key": HOST_KEY},
         )
         self._account.nodes[str(node.id)] = node
         return node

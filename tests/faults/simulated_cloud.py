@@ -199,7 +199,7 @@ class SimulatedDriver(NodeDriver):
     type = "simulated"
     name = "Simulated"
     website = ""
-    features = {"create_node": ["ssh_key"]}  # noqa: RUF012  # libcloud's form
+    features = {"create_node": ["ssh_key", "host_key"]}  # noqa: RUF012  # libcloud's form
 
     def __init__(self, account: SimulatedAccount) -> None:
         super().__init__("key")  # type: ignore[no-untyped-call]

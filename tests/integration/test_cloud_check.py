@@ -161,7 +161,7 @@ def test_a_driver_that_lacks_what_we_need_says_so(folder):
     code, [*_, last] = check(folder)
 
     assert code == 1
-    assert last[:2] == (False, "capabilities")
+    assert last[:2] == (False, "access")
     assert "cannot carry tags" in last[2]
 
 

@@ -256,6 +256,6 @@ class Account:
 
 def _bucket(cloud: ResolvedCloud, limit: float | None, default: float) -> Bucket | None:
     """Our own host needs no limit unless the manifest names one."""
-    if limit is None and cloud.driver == "local":
+    if limit is None and cloud.driver in {"local", "qemu"}:
         return None
     return Bucket(limit or default)

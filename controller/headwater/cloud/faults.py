@@ -29,6 +29,7 @@ class Family:
 
 _ANY = Family(quota=("quota",))
 _FAMILIES = {
+    "digitalocean": Family(quota=("droplet limit", "quota")),
     "ec2": Family(
         throttled=("RequestLimitExceeded", "Throttling", "SlowDown", "EC2ThrottledException"),
         quota=("LimitExceeded", "InsufficientFreeAddressesInSubnet", "PendingVerification"),

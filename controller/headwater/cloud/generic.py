@@ -1,67 +1,78 @@
 """Any libcloud compute driver that can tag a machine as it makes it, as a provider."""
 
-import inspect
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
-from libcloud.compute.base import Node, NodeAuthSSHKey, NodeDriver, NodeImage, NodeSize
+from libcloud.compute.base import Node, NodeDriver, NodeSize
 from libcloud.compute.types import NodeState
 
+from headwater.cloud.drivers.account import DriverAccount
+from headwater.cloud.drivers.contact import introduce, present
+from headwater.cloud.drivers.launch import arguments, free_size, image_of, no_image
+from headwater.cloud.drivers.options import Options, create_arguments
+from headwater.cloud.drivers.traits import traits_of
 from headwater.cloud.each import attempt_each
-from headwater.cloud.machines import is_gone, tags_of
+from headwater.cloud.machines import is_gone, table_of, tags_of
 from headwater.cloud.seen import Seen
 from headwater.cloud.sizes import choose_size, offer_of, prices
-from headwater.cloud.tags import to_metadata
+from headwater.cloud.tags import CLOUD
 from headwater.cloud.volumes import DriverVolumes, Volumes, has_volumes
 from headwater.errors import Stalled, Transient
-from headwater.manifests.resolved import ResolvedCloud
 from headwater.topology.machines import Ability, Capabilities, CreateOrder, MachineSpec
 from headwater.topology.sizes import Offer
 
-_LAG = 60.0
-"""EC2's "eventual consistency" is said to be over within minutes, and mostly is within seconds."""
-
 
 class Generic:
-    """Makes machines one by one; what the driver cannot do is said before the first of them."""
+    """Makes machines one by one, for one thread."""
 
-    def __init__(self, driver: NodeDriver, cloud: ResolvedCloud, installation: str) -> None:
+    def __init__(
+        self, driver: NodeDriver, name: str, account: DriverAccount, options: Options
+    ) -> None:
+        """Raises Stalled for a driver that cannot do what we cannot do without."""
         self._driver = driver
-        self._name = cloud.driver
-        self._cloud = cloud.name
-        self._installation = installation
-        self._accepts = set(inspect.signature(driver.create_node).parameters)
+        self._name = name
+        self._account = account
+        self._options = options
+        self._traits = traits_of(driver, name, options.ours)
+        self._free = hasattr(driver, "ex_size")
+        """Machines are as large as they ask to be."""
         self._sizes: Sequence[NodeSize] = ()
+        self._said: Mapping[str, object] | None = None
 
     def capabilities(self) -> Capabilities:
-        """Raises Stalled for a driver whose machines could not be found again, or logged in to."""
-        self._require()
-        tokens = {Ability.TOKENS} if "ex_clienttoken" in self._accepts else set()
-        volumes = {Ability.VOLUMES} if has_volumes(self._driver) else set()
+        volumes = frozenset({Ability.VOLUMES} if has_volumes(self._driver) else ())
         offers = tuple(offer_of(size) for size in self._sold())
+        self._always()
         return Capabilities(
-            abilities=frozenset({Ability.TAGS, *tokens, *volumes, *prices(offers)}),
-            lag=_LAG,
+            abilities=self._traits.abilities | volumes | prices(offers),
+            lag=self._traits.lag,
             description=f"{self._name}: {self._driver.name}",
-            sizes=offers,
+            sizes=None if self._free else offers,
         )
 
-    def _require(self) -> None:
-        if "ex_metadata" not in self._accepts:
-            raise Stalled(
-                f"driver {self._name} cannot carry tags: machines of it could not be told from"
-                " others; use a driver whose create_node takes ex_metadata (ec2, openstack, gce)"
-            )
-        if "ssh_key" not in self._driver.features.get("create_node", ()):
-            raise Stalled(f"driver {self._name} cannot give a machine its login key yet")
-
     def _sold(self) -> Sequence[NodeSize]:
-        if not self._sizes:
+        if not self._sizes and not self._free:
             self._sizes = self._driver.list_sizes()
         return self._sizes
 
+    def _always(self) -> Mapping[str, object]:
+        """What every creation says."""
+        if self._said is None:
+            self._said = create_arguments(
+                self._driver, self._traits, self._options, self._account.region
+            )
+        return self._said
+
     def list(self) -> Seen:
-        return Seen(list(self._driver.list_nodes()))
+        """Of ours, those of this cloud alone: several may share an account."""
+        nodes = [node for node in self._driver.list_nodes() if self._is_shown(node)]
+        introduce(self._driver, self._traits, self._account, nodes)
+        self._account.saw(nodes)
+        return Seen(nodes)
+
+    def _is_shown(self, node: Node) -> bool:
+        table = table_of(node, self._account.installation)
+        cloud = self._account.cloud
+        return table is None or table.get(CLOUD, cloud) == cloud
 
     def limits(self) -> Mapping[str, int]:
         """Drivers have no common way to ask."""
@@ -72,23 +83,22 @@ class Generic:
 
     def image(self, spec: MachineSpec) -> str:
         """Of the listing: what `get_image` raises for one that is not there differs by driver."""
+        if self._traits.image_by:
+            return str(image_of(self._driver, self._traits, spec).name)
         try:
-            images = {str(image.id): str(image.name) for image in self._driver.list_images()}
+            images = self._driver.list_images()
         except NotImplementedError:
             return "not looked up: the driver lists none"
-        if spec.image_id not in images:
-            raise Stalled(
-                f"image {spec.image!r} is not at cloud {spec.cloud!r}: correct its"
-                f" spec.ids.{spec.cloud} = {spec.image_id!r}"
-            )
-        return images[spec.image_id]
+        for image in images:
+            if spec.image_id in {str(image.id), str((image.extra or {}).get("slug"))}:
+                return str(image.name)
+        raise no_image(spec)
 
     def prepare(self, orders: Sequence[CreateOrder]) -> None:
         """Machines need nothing else."""
 
     def create(self, orders: Sequence[CreateOrder]) -> Sequence[Node | Exception]:
-        self._require()
-        known = () if "ex_clienttoken" in self._accepts else self.list().nodes
+        known = () if Ability.TOKENS in self._traits.abilities else self.list().nodes
         return [self._create_or_error(order, known) for order in orders]
 
     def destroy(self, ids: Sequence[str]) -> Sequence[Exception | None]:
@@ -100,11 +110,12 @@ class Generic:
     def volumes(self) -> Volumes:
         if not has_volumes(self._driver):
             raise Stalled(f"driver {self._name} has no volumes that can be told from others'")
-        return DriverVolumes(self._driver, self._installation, self._cloud)
+        return DriverVolumes(self._driver, self._account.installation, self._account.cloud)
 
     def _destroy(self, id: str) -> None:
+        bare = Node(id, "", NodeState.UNKNOWN, [], [], self._driver)
         try:
-            done = self._driver.destroy_node(Node(id, "", NodeState.UNKNOWN, [], [], self._driver))
+            done = self._driver.destroy_node(self._account.node(id) or bare)
         except Exception:
             # Every driver has its own way to say `not found`; the listing has one.
             if any(str(node.id) == id and not is_gone(node) for node in self.list().nodes):
@@ -120,16 +131,21 @@ class Generic:
             return e
 
     def _create(self, order: CreateOrder) -> Node:
-        arguments: dict[str, Any] = {"ex_metadata": to_metadata(order.tags)}
-        if "ex_clienttoken" in self._accepts:
-            arguments["ex_clienttoken"] = order.token
-        return self._driver.create_node(
+        driver, traits, account = self._driver, self._traits, self._account
+        node = driver.create_node(
             name=order.name,
-            size=choose_size(self._sold(), order.spec.size, order.spec.cloud),
-            image=NodeImage(order.spec.image_id, order.spec.image, self._driver),
-            auth=NodeAuthSSHKey(order.authorized_key),
-            **arguments,
+            size=self._size(order),
+            image=image_of(driver, traits, order.spec),
+            **arguments(driver, traits, account, order, self._always()),
         )
+        present(node, tags_of(node, account.installation) or order.tags, traits, account)
+        account.made(node)
+        return node
+
+    def _size(self, order: CreateOrder) -> NodeSize:
+        if self._free:
+            return free_size(self._driver, order)
+        return choose_size(self._sold(), order.spec.size, order.spec.cloud)
 
 
 def _made_before(order: CreateOrder, known: Sequence[Node]) -> Node | None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from libcloud.compute.base import Node
 from libcloud.compute.types import NodeState
 
+from headwater.cloud.drivers.tagging import carried
 from headwater.cloud.tags import from_metadata
 from headwater.topology.keys import MachineId
 from headwater.topology.machines import Machine, MachineState, Tags
@@ -33,11 +34,14 @@ def is_gone(node: Node) -> bool:
 
 
 def tags_of(node: Node, installation: str) -> Tags | None:
-    for place in ("metadata", "tags"):
-        metadata = node.extra.get(place)
-        if isinstance(metadata, Mapping) and (tags := from_metadata(metadata, installation)):
-            return tags
-    return None
+    table = table_of(node, installation)
+    return None if table is None else from_metadata(table, installation)
+
+
+def table_of(node: Node, installation: str) -> Mapping[str, object] | None:
+    """All that it carries beside its tags; None for a machine that is not ours."""
+    tables = carried(node.extra)
+    return next((table for table in tables if from_metadata(table, installation)), None)
 
 
 def machine_of(node: Node, cloud: str, tags: Tags) -> Machine:
@@ -50,6 +54,7 @@ def machine_of(node: Node, cloud: str, tags: Tags) -> Machine:
         tags=tags,
         state=_STATES.get(node.state, MachineState.UNKNOWN),
         address=str(addresses[0]) if addresses else None,
+        inside=str(extra["inside"]) if extra.get("inside") else None,
         port=int(extra.get("ssh_port") or _SSH_PORT),
         host_key=str(host_key) if host_key else None,
         one_time=bool(extra.get("one_time")),

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 from libcloud.compute.base import Node, NodeDriver
 from libcloud.compute.providers import DRIVERS, get_driver
 
+from headwater.cloud.drivers.account import DriverAccount
+from headwater.cloud.drivers.options import constructor_parameters, split, takes_region
 from headwater.cloud.embedded import Embedded
 from headwater.cloud.generic import Generic
 from headwater.cloud.hostkeys import host_keys
@@ -81,8 +83,11 @@ def opener(cloud: ResolvedCloud, installation: str, directory: Path) -> Opener:
         if constructor.__name__ == "OpenStackNodeDriver":
             return _open_stack(cloud, installation, directory, shared)
         if not _is_ec2(constructor):
-            driver = _driver(cloud, constructor, _arguments(cloud, directory))
-            return Generic(driver, cloud, installation)
+            options = split(cloud.options, constructor)
+            arguments = _arguments(cloud, constructor, options.constructor, directory)
+            account = shared.get(lambda: _account(cloud, installation, directory))
+            driver = _driver(cloud, constructor, arguments)
+            return Generic(driver, cloud.driver, account, options)
         from headwater.cloud.ec2.account import (  # noqa: PLC0415  # its driver is slow to import
             DEFAULTS,
             OPTIONS,
@@ -92,7 +97,8 @@ def opener(cloud: ResolvedCloud, installation: str, directory: Path) -> Opener:
 
         keys = directory / "keys"
         account = shared.get(lambda: Ec2Account(cloud, installation, host_keys(keys)))
-        arguments = _arguments(cloud, directory, DEFAULTS, OPTIONS)
+        theirs = {name: value for name, value in cloud.options.items() if name not in OPTIONS}
+        arguments = _arguments(cloud, constructor, {**DEFAULTS, **theirs}, directory)
         return Ec2(_driver(cloud, constructor, arguments), account)
 
     return open_provider
@@ -120,16 +126,18 @@ def _is_ec2(constructor: Any) -> bool:
     return any(kind.__name__ == "EC2NodeDriver" for kind in kinds)
 
 
+def _account(cloud: ResolvedCloud, installation: str, directory: Path) -> DriverAccount:
+    return DriverAccount(cloud.name, installation, cloud.region, host_keys(directory / "keys"))
+
+
 def _arguments(
-    cloud: ResolvedCloud,
-    directory: Path,
-    defaults: Mapping[str, object] | None = None,
-    ours: Collection[str] = (),
+    cloud: ResolvedCloud, constructor: Any, options: Mapping[str, object], directory: Path
 ) -> dict[str, object]:
-    """What the driver is given: options that are not `ours`, credentials, the region."""
-    options = {name: value for name, value in cloud.options.items() if name not in ours}
-    region = {"region": cloud.region} if cloud.region else {}
-    return {**(defaults or {}), **options, **_credentials(cloud, directory / "secrets"), **region}
+    """What the driver is given: options, credentials, the region, and a place of its own."""
+    region = {"region": cloud.region} if cloud.region and takes_region(constructor) else {}
+    own = "directory" in constructor_parameters(constructor)
+    place = {"directory": str(directory / cloud.driver)} if own else {}
+    return {**options, **_credentials(cloud, directory / "secrets"), **region, **place}
 
 
 def _driver(cloud: ResolvedCloud, constructor: Any, arguments: Mapping[str, object]) -> Any:
@@ -155,12 +163,13 @@ def _refused(cloud: ResolvedCloud, constructor: Any, error: ValueError) -> str:
 
 
 def _constructor(cloud: ResolvedCloud) -> Any:
-    for entry in entry_points(group=DRIVERS_GROUP, name=cloud.driver):
-        constructor: type[NodeDriver] = entry.load()
+    ours = {entry.name: entry for entry in entry_points(group=DRIVERS_GROUP)}
+    if cloud.driver in ours:
+        constructor: type[NodeDriver] = ours[cloud.driver].load()
         return constructor
     names = {str(name): name for name in DRIVERS}
     if cloud.driver not in names:
-        near = get_close_matches(cloud.driver, ["local", *names], 3)
+        near = get_close_matches(cloud.driver, [*ours, *names], 3)
         hint = f" (near: {', '.join(near)})" if near else ""
         raise Stalled(f"cloud {cloud.name!r}: there is no driver {cloud.driver!r}{hint}")
     return get_driver(cloud.driver)

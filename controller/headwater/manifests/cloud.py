@@ -22,7 +22,9 @@ Option = Annotated[
     WithJsonSchema({"anyOf": [*_SCALAR, {"type": "array", "items": {"anyOf": _SCALAR}}]}),
 ]
 Natural = Annotated[int, Field(ge=0)]
-Driver = Annotated[str, Form("^[a-z0-9][a-z0-9_-]*$", "a driver: 'local', or libcloud's name")]
+Driver = Annotated[
+    str, Form("^[a-z0-9][a-z0-9_-]*$", "a driver: 'local', 'qemu', or libcloud's name")
+]
 
 
 class Quota(Model):
@@ -41,17 +43,15 @@ class Limits(Model):
 class CloudSpec(Model):
     description: str = ""
     driver: Driver
-    """`local`, or any compute provider of libcloud."""
+    """`local`, `qemu`, any compute provider of libcloud, or one that a package registers."""
     region: Line = ""
     credentials: Line = ""
     """A name in the controller's secrets directory."""
     options: dict[str, Option] = Field(default_factory=dict)
-    """Passed to the driver as they are. Of `ec2`, `subnet`, `vpc` and `ssh_port` are ours; what
-    `openstack` takes is told in the README.
-    """
+    """Of the driver's constructor, of its create_node, or ours: see Headwater's page on clouds."""
     quota: Quota = Quota()
     limits: Limits = Limits()
-    """How fast we ask at most; both have defaults for all drivers but `local`."""
+    """How fast we ask at most; both have defaults for all drivers but `local` and `qemu`."""
     sizes: dict[Label, Line] = Field(default_factory=dict)
     """Our names for the cloud's sizes."""
 

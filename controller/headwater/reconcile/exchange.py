@@ -117,7 +117,7 @@ class Exchange:
         facts = {"instanceId": machine.id.id, "nodename": machine.key.instance}
         facts["id"] = str(machine.key.index)
         if machine.address:
-            facts["hostname"] = machine.address
+            facts["hostname"] = machine.inside or machine.address
         if self._facts.get(machine.id) != facts:
             self._facts[machine.id] = facts
             self._wake(machine.key, facts)

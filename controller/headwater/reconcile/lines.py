@@ -97,7 +97,7 @@ class Lines:
             lead = system.leads.get(key)
             machine = known.get(lead) if lead else None
             if machine is not None and machine.address:
-                hosts.append(Host(machine.address, names(key)))
+                hosts.append(Host(machine.inside or machine.address, names(key)))
         if hosts != self._hosts.get(deployment, []):
             self._hosts[deployment] = hosts
             self.executor.machines.tell_hosts(deployment, hosts)

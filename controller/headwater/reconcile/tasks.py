@@ -162,6 +162,7 @@ def target(ledger: Ledger, machine: Machine, user: str) -> Target | None:
         user=user,
         host_key=trusted.host_key,
         one_time=trusted.one_time,
+        inside=machine.inside or "",
     )
 
 

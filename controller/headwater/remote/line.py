@@ -221,7 +221,8 @@ class Line:
             )
 
     def _tell_check(self) -> None:
-        self._tell(wire.health_line(self.context, self.target.address))
+        target = self.target
+        self._tell(wire.health_line(self.context, target.inside or target.address))
 
     def on_message(self, message: wire.Message) -> None:
         """Raises ProtocolError."""

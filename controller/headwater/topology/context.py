@@ -106,3 +106,5 @@ class Target:
     """Empty before the first contact with a machine that was given a one-time key."""
     one_time: str = ""
     """The key of its creation data: believed until the machine has answered with `host_key`."""
+    inside: str = ""
+    """Its address to itself and to other machines, where that is another one."""

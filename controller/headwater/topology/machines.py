@@ -77,6 +77,8 @@ class Machine:
     created: datetime | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     """What the driver knows besides, for people: isolation level, region, zone."""
+    inside: str | None = None
+    """Where other machines reach it; None where that is the same address."""
 
     @property
     def key(self) -> InstanceKey:

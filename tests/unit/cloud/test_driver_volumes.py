@@ -11,18 +11,19 @@ from libcloud.compute.base import Node, NodeDriver, StorageVolume
 from libcloud.compute.types import StorageVolumeState
 
 from fakes.builders import desired, key, machine, node
+from headwater.cloud.drivers.account import DriverAccount
+from headwater.cloud.drivers.options import Options
 from headwater.cloud.generic import Generic
+from headwater.cloud.hostkeys import HostKeys
 from headwater.cloud.volume_tags import from_metadata, to_metadata
 from headwater.cloud.volumes import DriverVolumes, has_volumes
 from headwater.errors import Stalled, Transient
-from headwater.manifests.resolved import ResolvedCloud
 from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import Ability
 from headwater.topology.volumes import Volume, VolumeKey, VolumeOrder, VolumeState, VolumeTags
 
 KEY = VolumeKey(key("web.1"), "store")
 TAGS = VolumeTags("ours", KEY)
-LAB = ResolvedCloud("local", "shelves")
 (SPEC,) = desired(node("web")).instances.values()
 MACHINE, OTHER = machine(SPEC, "m1"), machine(SPEC, "m2")
 
@@ -37,7 +38,7 @@ class Shelves:
 
 class ShelfDriver(NodeDriver):
     name = "Shelves"
-    features = {"create_node": ["ssh_key"]}  # noqa: RUF012  # libcloud's own way to say it
+    features = {"create_node": ["ssh_key", "host_key"]}  # noqa: RUF012  # libcloud's own way to say it
 
     def __init__(self, shelves: Shelves) -> None:
         super().__init__("key")  # type: ignore[no-untyped-call]
@@ -94,13 +95,17 @@ def volumes(shelves: Shelves) -> DriverVolumes:
     return DriverVolumes(ShelfDriver(shelves), "ours", "local")
 
 
+def account() -> DriverAccount:
+    return DriverAccount("local", "ours", "", HostKeys(b"secret"))
+
+
 def order(size: int = 3 << 30) -> VolumeOrder:
     return VolumeOrder("shop-web-1-store", "token", TAGS, size, MACHINE)
 
 
 def test_a_driver_that_tags_volumes_has_the_ability_and_another_has_not(shelves):
-    able = Generic(ShelfDriver(shelves), LAB, "ours")
-    plain = Generic(PlainDriver(shelves), LAB, "ours")
+    able = Generic(ShelfDriver(shelves), "shelves", account(), Options({}, {}, {}))
+    plain = Generic(PlainDriver(shelves), "shelves", account(), Options({}, {}, {}))
 
     assert Ability.VOLUMES in able.capabilities().abilities
     assert Ability.VOLUMES not in plain.capabilities().abilities

@@ -115,6 +115,13 @@ class TestGet:
         assert (await talk.get("m3", "id")).value == "2"
         assert (await talk.get("m3", "nodename")).value == "wn.2"
 
+    async def test_other_machines_are_told_the_address_that_they_can_reach(self, talk):
+        forwarded = replace(machine(WN1, "m9"), address="127.0.0.1", inside="10.77.0.2")
+        talk.exchange.place(forwarded)
+        talk.exchange.lead(WN1.key, forwarded.id)
+
+        assert (await talk.get("m1", "wn.hostname")).value == "10.77.0.2"
+
     async def test_an_address_that_comes_later_wakes_who_waits_for_it(self, talk):
         late = replace(machine(WN1, "m9"), address=None)
         talk.exchange.place(late)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fakes.builders import deployment, key, node
+from fakes.builders import CLOUD, deployment, key, node
 from fakes.house import House
 from headwater.errors import Stalled, Throttled, Transient
 from headwater.manifests.resolved import Quota, Reference, ResolvedDeployment, Update
@@ -122,6 +122,18 @@ async def test_scaling_up_adds_machines_and_touches_no_other(house):
 
     assert house.instances() == ["web.1#1", "web.2#1", "web.3#1", "web.4#1"]
     assert contexts(house) == dict.fromkeys(["web.1", "web.2", "web.3", "web.4"], 1)
+
+
+async def test_hosts_files_have_the_addresses_that_machines_reach_each_other_at(house):
+    await converged(house)
+    for number, machine in enumerate([*house.clouds.machines[CLOUD].values()]):
+        house.clouds.put(replace(machine, inside=f"10.77.0.{number + 2}"))
+    await house.want(deployment(node("web", 3)), revision="r2")
+    await house.rest()
+
+    addresses = {host.names[1]: host.address for host in house.machines.hosts["shop"]}
+    assert addresses["web.1"] == "10.77.0.2"
+    assert addresses["web.2"] == "10.77.0.3"
 
 
 async def test_scaling_down_removes_the_highest_index_and_its_hosts_line(house):
