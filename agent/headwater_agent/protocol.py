@@ -87,8 +87,22 @@ def context(
     }
 
 
-def step(name: str, origin: str, script: str, packages: "list[str]") -> "dict[str, object]":
-    return {"name": name, "origin": origin, "script": script, "packages": packages}
+def step(
+    name: str,
+    origin: str,
+    script: str,
+    packages: "list[str]",
+    mounts: "list[dict[str, object]] | None" = None,
+) -> "dict[str, object]":
+    """A script; or packages to install, or volumes to mount, where there are some."""
+    found: "dict[str, object]" = {"name": name, "origin": origin, "script": script}
+    found.update(packages=packages, mounts=mounts or [])
+    return found
+
+
+def mount(name: str, path: str, devices: "list[str]") -> "dict[str, object]":
+    """`devices` are names that the volume may have; the first that exists is it."""
+    return {"name": name, "path": path, "devices": devices}
 
 
 def task(

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from typing import Union
 
     from headwater_agent.collection import Collection
+    from headwater_agent.mounting import Mounting
     from headwater_agent.steps import Script
 
-    Program = Union[Script, Collection]
+    Program = Union[Script, Collection, Mounting]
 
 GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL, and then until what cannot even be killed is left."""

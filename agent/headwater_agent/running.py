@@ -8,6 +8,7 @@ from headwater_agent import runner
 from headwater_agent.collection import Collection
 from headwater_agent.course import Next, failure
 from headwater_agent.journal import Journal
+from headwater_agent.mounting import Mounting
 from headwater_agent.processes import alive, signal_session
 from headwater_agent.steps import Script, Unstartable, prepare, step_name
 from headwater_agent.surroundings import REPORTS, environment, search_path
@@ -112,6 +113,9 @@ class Running:
         surroundings = environment(self._root, document["environment"])
         if document["collects"]:
             surroundings[b"HEADWATER_IGNORE_ABORT"] = b"1"
+        if "mounts" in ahead.step:
+            mounting = Mounting(ahead.step["mounts"], os.environ.get("HEADWATER_ROOT", ""))
+            return runner.Order(journal, ahead.position, mounting, place, ahead.seconds)
         path = prepare(base, ahead.position, ahead.step, search_path(self._root))
         program = Script(path, surroundings)
         return runner.Order(journal, ahead.position, program, place, ahead.seconds)

@@ -204,18 +204,30 @@ def document_of(message: "dict[str, Any]", collects: bool) -> "dict[str, Any]":
     """
     return {
         "id": str(message["id"]),
-        "steps": [
-            {
-                "name": str(step["name"]),
-                "script": str(step["script"]),
-                "packages": [str(name) for name in step["packages"]],
-            }
-            for step in message["steps"]
-        ],
+        "steps": [_step_of(step) for step in message["steps"]],
         "environment": [[str(name), str(value)] for name, value in message["environment"]],
         "timeout": float(message["timeout"]),
         "collects": collects,
     }
+
+
+def _step_of(step: "dict[str, Any]") -> "dict[str, Any]":
+    found: "dict[str, Any]" = {
+        "name": str(step["name"]),
+        "script": str(step["script"]),
+        "packages": [str(name) for name in step["packages"]],
+    }
+    mounts = [
+        {
+            "name": str(mount["name"]),
+            "path": str(mount["path"]),
+            "devices": [str(device) for device in mount["devices"]],
+        }
+        for mount in step["mounts"]
+    ]
+    if mounts:
+        found["mounts"] = mounts
+    return found
 
 
 def _same(one: Journal, other: Journal) -> bool:

@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from headwater.cloud.gateway import Gateway
@@ -38,6 +38,7 @@ from headwater.reconcile.safety import Safety
 from headwater.reconcile.secrecy import Secrecy
 from headwater.reconcile.steady import SteadyClock
 from headwater.reconcile.steering import Steering
+from headwater.reconcile.stocktaking import expect
 from headwater.reconcile.supply import Supply
 from headwater.reconcile.survey import Survey
 from headwater.reconcile.tasks import Tasks
@@ -178,6 +179,8 @@ def _loop(parts: Parts, emit: Listener, stack: AsyncExitStack) -> tuple[Loop, St
     stack.push_async_callback(gateway.close)
     observer = Observer(gateway, emit)
     observer.expect(ledger.known())
+    observer.depot.quarantine = timedelta(seconds=settings.quarantine)
+    expect(observer.depot, ledger)
     reports = _reports(settings, state, stack)
 
     # Machines speak to the loop, and the loop to machines: these names are bound further down.

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 from headwater.app import installation, now, reader, sources
@@ -25,6 +26,7 @@ from headwater.reconcile.loop import ACCEPTED
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.ports import Clock
 from headwater.reconcile.safety import Safety
+from headwater.reconcile.stocktaking import expect, watched
 from headwater.reporting.version import own_version
 from headwater.secrets.sources import Sources
 from headwater.settings import Settings
@@ -60,6 +62,9 @@ async def preview(settings: Settings, revision: str | None, name: str | None) ->
         stack.push_async_callback(gateway.close)
         await gateway.configure(catalog.clouds)
         observer = Observer(gateway, lambda _event: None)
+        observer.depot.quarantine = timedelta(seconds=settings.quarantine)
+        observer.depot.watch(watched(catalog))
+        expect(observer.depot, ledger)
         await observer.refresh(catalog.clouds)
         places = observer.places(ledger.known())
         desired = {n: expand(resolved, places) for n, resolved in catalog.deployments.items()}

@@ -108,6 +108,8 @@ class Settings(BaseModel):
     """Accept a branch that no longer contains the last accepted revision (a force-push)."""
     prices: Path | None = None
     """Prices of sizes per hour, by cloud; they win over what the clouds' drivers know."""
+    quarantine: Annotated[float, BeforeValidator(seconds), Field(ge=0, allow_inf_nan=False)] = 0.0
+    """How long a volume that nobody asks for any more is kept before it is deleted."""
     timeout: Seconds | None = None
     """End the whole run after this long."""
 

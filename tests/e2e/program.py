@@ -313,6 +313,10 @@ class Program:
         listed = host.ask("list")["nodes"] if host.has_machines() else []
         return {machine["id"]: machine for machine in listed}
 
+    def volumes(self) -> dict[str, dict[str, Any]]:
+        """Every volume in our state directory, by id."""
+        return {volume["id"]: volume for volume in HostClient(self.layout).volumes()}
+
     def home(self, name: str, instance: str) -> Path:
         """The home of root on an instance's machine, as the host sees it."""
         return self.layout.home(self.instances(name)[instance].machine)
@@ -339,6 +343,8 @@ class Program:
             child.communicate()
         for machine in self.machines():
             HostClient(self.layout).ask("remove", id=machine)
+        for volume in self.volumes():
+            HostClient(self.layout).ask("delete-volume", id=volume)
         wait_until(lambda: not self.layout.root.exists(), "the idle host of the machines ends")
 
 

@@ -18,6 +18,7 @@ from headwater.manifests.resolved import (
     ResolvedNode,
     Size,
     Update,
+    VolumeSpec,
 )
 from headwater.planning.records import Health as Told
 from headwater.planning.records import Record, Run, WorkState
@@ -30,6 +31,7 @@ from headwater.topology.progress import HealthState
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 CLOUD = "local"
 PAGE = Health(HttpCheck(8080, "/", 200), interval=30.0, failures=3)
+STORE = VolumeSpec("store", 3 << 30, "/data")
 HOST_KEY = "ssh-ed25519 AAAAhost"
 
 
@@ -51,6 +53,7 @@ def node(
     clouds: tuple[tuple[str, int], ...] = (),
     health: Health | None = None,
     hooks: Mapping[RecipeKind, str] | None = None,
+    volumes: Iterable[VolumeSpec] = (),
 ) -> ResolvedNode:
     placed = clouds or ((CLOUD, replicas),)
     recipe = Recipe(component=name, text=deploy)
@@ -73,6 +76,7 @@ def node(
         outputs=tuple(outputs),
         skip=frozenset(skip),
         health=health,
+        volumes=tuple(volumes),
     )
 
 

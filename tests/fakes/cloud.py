@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from fakes.volumes import FakeVolumes
 from headwater.manifests.resolved import ResolvedCloud
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import (
@@ -16,6 +17,7 @@ from headwater.topology.machines import (
     Machine,
     MachineState,
 )
+from headwater.topology.volumes import Volume, VolumeListing, VolumeOrder, VolumeTags
 
 if TYPE_CHECKING:
     from headwater.errors import HeadwaterError
@@ -38,6 +40,7 @@ class FakeClouds:
 
     def __init__(self, able: Capabilities | None = None) -> None:
         self.able = able or Capabilities(description="memory")
+        self.volumes = FakeVolumes(lambda: self.clock())  # noqa: PLW0108  # it may be set later
         self.machines: dict[str, dict[str, Machine]] = {}
         self.unknown: Counter[str] = Counter()
         self.listings: Counter[str] = Counter()
@@ -91,6 +94,28 @@ class FakeClouds:
         self.terminated.append(machine.id)
         self.lose(machine.id)
 
+    async def observe_volumes(self, cloud: str) -> VolumeListing:
+        await self.gate.wait()
+        return self.volumes.listing(cloud)
+
+    async def create_volume(self, order: VolumeOrder) -> Volume:
+        await self.gate.wait()
+        return self.volumes.create(order)
+
+    async def attach_volume(
+        self, volume: Volume, machine: Machine, taken: Collection[str]
+    ) -> Volume:
+        await self.gate.wait()
+        return self.volumes.attach(volume, machine, taken)
+
+    async def retag_volume(self, volume: Volume, tags: VolumeTags) -> None:
+        await self.gate.wait()
+        self.volumes.retag(volume, tags)
+
+    async def delete_volume(self, volume: Volume) -> None:
+        await self.gate.wait()
+        self.volumes.delete(volume)
+
     def present(self) -> Iterable[Machine]:
         return [machine for account in self.machines.values() for machine in account.values()]
 
@@ -108,6 +133,7 @@ class FakeClouds:
     def lose(self, id: MachineId) -> None:
         """The machine is gone, and nobody says why."""
         self.machines.get(id.cloud, {}).pop(id.id, None)
+        self.volumes.let_go(id)
         self._listed.pop(id.cloud, None)
 
     def _create(self, order: CreateOrder) -> Machine | Exception:

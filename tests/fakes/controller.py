@@ -21,6 +21,7 @@ from headwater.planning.status import (
     ReportView,
     RunView,
     StepView,
+    VolumeCount,
 )
 from headwater.store.outputs import Outputs
 from headwater.topology.reports import ReportPlace
@@ -72,7 +73,10 @@ def deployment(
 
 
 def everything(*deployments: DeploymentStatus, revision: str = "a" * 40) -> ControllerStatus:
-    cloud = CloudStatus("local", "local", "sandbox", machines=2, unknown=1, complete=True)
+    volumes = (VolumeCount("leaked", 2),)
+    cloud = CloudStatus(
+        "local", "local", "sandbox", machines=2, unknown=1, complete=True, volumes=volumes
+    )
     return ControllerStatus("/srv/systems.git", "main", "", revision, "", (), (cloud,), deployments)
 
 

@@ -38,6 +38,7 @@ from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
 from headwater.reconcile.secrecy import Secrecy
 from headwater.reconcile.steering import Steering
+from headwater.reconcile.stocktaking import expect, watched
 from headwater.reconcile.supply import Supply
 from headwater.reconcile.survey import Survey
 from headwater.reconcile.tasks import Tasks
@@ -110,6 +111,7 @@ class House:
         self.exchange = Exchange(self.ledger, clock or self.clock, Secrecy(SEAL), self.look_again)
         self.observer = Observer(self.clouds, self.emit)
         self.observer.expect(self.ledger.known())
+        expect(self.observer.depot, self.ledger)
         self.executor = Executor(
             installation="house",
             clouds=self.clouds,
@@ -219,6 +221,7 @@ class House:
         wished = replace(wished, clouds=clouds)
         await self.clouds.configure(wished.clouds)
         self.reconciler.wanted.update(wished)
+        self.observer.depot.watch(watched(wished))
         await self.look()
 
     async def look(self) -> set[str]:

@@ -53,6 +53,24 @@ def test_machines_are_stopped_started_killed_and_removed_by_name_or_id(cloud: Lo
     assert states(cloud) == {}
 
 
+def test_volumes_are_shown_and_deleted_when_no_machine_has_them(cloud: LocalCloud) -> None:
+    assert "no volumes in" in invoke(cloud, "volumes").stdout
+    node, made = cloud.create("one"), cloud.driver.create_volume(3, "one-store")
+    cloud.driver.attach_volume(node, made)
+
+    shown = invoke(cloud, "volumes").stdout
+    assert all(each in shown for each in ("one-store", str(made.id), "3 GiB", str(node.id)))
+    used = invoke(cloud, "delete-volume", "one-store")
+    assert isinstance(used.exception, HeadwaterError)
+    assert f"in use: {node.id} has it" in str(used.exception)
+    unknown = invoke(cloud, "delete-volume", "store")
+    assert "see headwater local volumes" in str(unknown.exception)
+
+    invoke(cloud, "remove", "one")
+    assert "gone" in invoke(cloud, "delete-volume", str(made.id)).stdout
+    assert json.loads(invoke(cloud, "volumes", "--output", "json").stdout) == []
+
+
 def test_one_wrong_name_among_others_changes_nothing(cloud: LocalCloud) -> None:
     cloud.create("one")
 

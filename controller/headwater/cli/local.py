@@ -19,7 +19,7 @@ _names = click.argument("names", nargs=-1, required=True, metavar="NAME...")
 
 @click.group
 def group() -> None:
-    """Look after the machines of the embedded cloud; NAME is a machine's name or its id."""
+    """Look after what the embedded cloud has on this host; NAME is a name or an id."""
 
 
 @group.command("list")
@@ -74,6 +74,33 @@ def remove(names: tuple[str, ...], state: Path) -> None:
 @group.command
 @output_option
 @state_option
+def volumes(output: str, state: Path) -> None:
+    """Show every volume on this host, whether a machine has it or not."""
+    found = _volumes(_client(state))
+    if output == "json":
+        click.echo(json.dumps(found, indent=2))
+    elif found:
+        rows = tuple((v["name"], v["id"], f"{v['size']} GiB", v["machine"] or "-") for v in found)
+        show(Table(("NAME", "ID", "SIZE", "MACHINE"), rows))
+    else:
+        click.echo(f"no volumes in {_directory(state)}")
+
+
+@group.command("delete-volume")
+@_names
+@state_option
+def delete_volume(names: tuple[str, ...], state: Path) -> None:
+    """Delete volumes that no machine has, and all that is on them."""
+    client = _client(state)
+    found = _volumes(client)
+    for volume in [_chosen(found, name, state, "volume") for name in names]:
+        _ask(client, "delete-volume", id=volume["id"])
+        click.echo(f"{volume['name']} ({volume['id']}): gone")
+
+
+@group.command
+@output_option
+@state_option
 def levels(output: str, state: Path) -> None:
     """Try which levels of isolation this host can give, best first."""
     reasons: dict[str, str] = _ask(_client(state), "probe")
@@ -92,15 +119,17 @@ def _each(verb: str, names: tuple[str, ...], state: Path) -> None:
         click.echo(f"{machine['name']} ({machine['id']}): {answer['state'] if answer else 'gone'}")
 
 
-def _chosen(machines: list[dict[str, Any]], name: str, state: Path) -> dict[str, Any]:
-    found = [machine for machine in machines if name in (machine["id"], machine["name"])]
+def _chosen(
+    every: list[dict[str, Any]], name: str, state: Path, kind: str = "machine"
+) -> dict[str, Any]:
+    found = [each for each in every if name in (each["id"], each["name"])]
     if len(found) > 1:
-        ids = ", ".join(machine["id"] for machine in found)
-        raise Refused(f"several machines are named {name}: choose one of the ids {ids}")
+        ids = ", ".join(each["id"] for each in found)
+        raise Refused(f"several {kind}s are named {name}: choose one of the ids {ids}")
     if not found:
-        raise Refused(
-            f"there is no machine {name} in {_directory(state)}: see headwater local list"
-        )
+        verb = {"machine": "list", "volume": "volumes"}[kind]
+        where = _directory(state)
+        raise Refused(f"there is no {kind} {name} in {where}: see headwater local {verb}")
     return found[0]
 
 
@@ -127,6 +156,16 @@ def _listing(client: "HostClient") -> tuple[list[dict[str, Any]], list[str]]:
         return [], []
     listing = _ask(client, "list")
     return listing["nodes"], listing["notes"]
+
+
+def _volumes(client: "HostClient") -> list[dict[str, Any]]:
+    from headwater.cloud.local.wire import HostError  # noqa: PLC0415  # as above
+
+    try:
+        found: list[dict[str, Any]] = client.volumes()
+    except HostError as error:
+        raise Stalled(error.text) from error
+    return found
 
 
 def _ask(client: "HostClient", verb: str, **arguments: Any) -> Any:

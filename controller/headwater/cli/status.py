@@ -101,4 +101,5 @@ def _show_deployment(status: DeploymentStatus) -> None:
     for diagnostic in status.diagnostics:
         click.echo(f"error: {tables.printable(diagnostic)}")
     click.echo()
-    show(tables.instances(status))
+    volumes = [tables.volumes(status)] if status.volumes else []
+    show(tables.instances(status), *volumes)

@@ -14,6 +14,7 @@ from headwater.cloud.machines import is_gone, machine_of, tags_of
 from headwater.cloud.pace import Bucket, Circuit
 from headwater.cloud.provider import Provider, opener
 from headwater.cloud.threads import Pool, Threads
+from headwater.cloud.volumes import Volumes
 from headwater.errors import HeadwaterError, Transient
 from headwater.manifests.resolved import ResolvedCloud
 from headwater.topology.machines import (
@@ -25,6 +26,7 @@ from headwater.topology.machines import (
     MachineSpec,
 )
 from headwater.topology.sizes import Offer
+from headwater.topology.volumes import VolumeListing
 
 logger = logging.getLogger("headwater.cloud")
 
@@ -168,6 +170,20 @@ class Account:
         if failed := next((each for each in said if each), None):
             self._circuit.told(failed)
         return said
+
+    async def observe_volumes(self) -> VolumeListing:
+        """Never raises."""
+        name = self.cloud.name
+        await self.probe()
+        try:
+            seen = await self._ask(lambda p: tuple(p.volumes().list()), _READ_SECONDS, self._reads)
+        except HeadwaterError as error:
+            return VolumeListing(name, (), complete=False, error=str(error))
+        return VolumeListing(name, seen, complete=True)
+
+    async def change_volumes(self, call: Callable[[Volumes], T]) -> T:
+        """Raises HeadwaterError."""
+        return await self._ask(lambda p: call(p.volumes()), _WRITE_SECONDS, self._writes)
 
     def _can(self, ability: Ability) -> bool:
         return isinstance(self._known, Capabilities) and ability in self._known.abilities

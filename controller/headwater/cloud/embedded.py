@@ -10,25 +10,27 @@ from headwater.cloud.each import attempt_each
 from headwater.cloud.local.driver import LocalNodeDriver, describe
 from headwater.cloud.seen import Seen
 from headwater.cloud.tags import CLOUD, to_metadata
+from headwater.cloud.volumes import DriverVolumes, Volumes
 from headwater.errors import Stalled
 from headwater.manifests.resolved import ResolvedCloud
 from headwater.topology.machines import Ability, Capabilities, CreateOrder, MachineSpec
 from headwater.topology.sizes import Offer
 
 _OPTIONS = {"level"}
-_ABILITIES = frozenset({Ability.TAGS, Ability.TOKENS, Ability.PORTS})
+_ABILITIES = frozenset({Ability.TAGS, Ability.TOKENS, Ability.PORTS, Ability.VOLUMES})
 """Nothing stands between its machines and this host: every port is open."""
 
 
 class Embedded:
     """Machines on this host, made many at once: its listings and creations are one round trip."""
 
-    def __init__(self, cloud: ResolvedCloud, directory: Path) -> None:
+    def __init__(self, cloud: ResolvedCloud, installation: str, directory: Path) -> None:
         if unknown := sorted(set(cloud.options) - _OPTIONS):
             raise Stalled(f"cloud {cloud.name!r}: driver local has no option {unknown[0]!r}")
         self._name = cloud.name
         self._level = str(cloud.options.get("level", "auto"))
         self._driver = LocalNodeDriver(str(directory / "local"), level=self._level)
+        self._installation = installation
 
     def capabilities(self) -> Capabilities:
         reasons = self._driver.ex_probe()
@@ -80,6 +82,9 @@ class Embedded:
 
     def tidy(self, chores: Sequence[str]) -> None:
         """Its machines leave nothing."""
+
+    def volumes(self) -> Volumes:
+        return DriverVolumes(self._driver, self._installation, self._name)
 
     def _destroy(self, id: str) -> None:
         self._driver.destroy_node(Node(id, "", NodeState.UNKNOWN, [], [], self._driver))

@@ -12,6 +12,7 @@ from headwater.errors import Stalled
 from headwater.manifests.resolved import Quota, ResolvedCloud
 from headwater.topology.machines import Capabilities, CreateOrder, Listing, Machine, MachineSpec
 from headwater.topology.sizes import Offer
+from headwater.topology.volumes import Volume, VolumeListing, VolumeOrder, VolumeTags
 
 _PATIENCE = 10.0
 """Seconds that a new revision waits for its clouds to tell what they can do."""
@@ -99,6 +100,31 @@ class Gateway:
 
     async def terminate(self, machine: Machine) -> None:
         await self._account(machine.id.cloud).terminate(machine)
+
+    async def observe_volumes(self, cloud: str) -> VolumeListing:
+        try:
+            account = self._account(cloud)
+        except Stalled as e:
+            return VolumeListing(cloud, (), complete=False, error=str(e))
+        return await account.observe_volumes()
+
+    async def create_volume(self, order: VolumeOrder) -> Volume:
+        account = self._account(order.machine.id.cloud)
+        return await account.change_volumes(lambda volumes: volumes.create(order))
+
+    async def attach_volume(
+        self, volume: Volume, machine: Machine, taken: Collection[str]
+    ) -> Volume:
+        account = self._account(volume.id.cloud)
+        return await account.change_volumes(lambda volumes: volumes.attach(volume, machine, taken))
+
+    async def retag_volume(self, volume: Volume, tags: VolumeTags) -> None:
+        account = self._account(volume.id.cloud)
+        await account.change_volumes(lambda volumes: volumes.retag(volume, tags))
+
+    async def delete_volume(self, volume: Volume) -> None:
+        account = self._account(volume.id.cloud)
+        await account.change_volumes(lambda volumes: volumes.delete(volume))
 
     async def _create(
         self, cloud: str, orders: Sequence[CreateOrder]

@@ -15,7 +15,8 @@ from headwater.cloud.machines import is_gone, table_of, tags_of
 from headwater.cloud.seen import Seen
 from headwater.cloud.sizes import choose_size, offer_of, prices
 from headwater.cloud.tags import CLOUD
-from headwater.errors import Transient
+from headwater.cloud.volumes import DriverVolumes, Volumes, has_volumes
+from headwater.errors import Stalled, Transient
 from headwater.topology.machines import Ability, Capabilities, CreateOrder, MachineSpec
 from headwater.topology.sizes import Offer
 
@@ -38,10 +39,11 @@ class Generic:
         self._said: Mapping[str, object] | None = None
 
     def capabilities(self) -> Capabilities:
+        volumes = frozenset({Ability.VOLUMES} if has_volumes(self._driver) else ())
         offers = tuple(offer_of(size) for size in self._sold())
         self._always()
         return Capabilities(
-            abilities=self._traits.abilities | prices(offers),
+            abilities=self._traits.abilities | volumes | prices(offers),
             lag=self._traits.lag,
             description=f"{self._name}: {self._driver.name}",
             sizes=None if self._free else offers,
@@ -103,7 +105,12 @@ class Generic:
         return attempt_each(self._destroy, ids)
 
     def tidy(self, chores: Sequence[str]) -> None:
-        """It makes nothing but machines."""
+        """It makes nothing but machines and volumes."""
+
+    def volumes(self) -> Volumes:
+        if not has_volumes(self._driver):
+            raise Stalled(f"driver {self._name} has no volumes that can be told from others'")
+        return DriverVolumes(self._driver, self._account.installation, self._account.cloud)
 
     def _destroy(self, id: str) -> None:
         bare = Node(id, "", NodeState.UNKNOWN, [], [], self._driver)

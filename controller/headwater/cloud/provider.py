@@ -17,6 +17,7 @@ from headwater.cloud.generic import Generic
 from headwater.cloud.hostkeys import host_keys
 from headwater.cloud.seen import Seen
 from headwater.cloud.shared import Shared
+from headwater.cloud.volumes import Volumes
 from headwater.errors import HeadwaterError, Stalled
 from headwater.manifests.resolved import ResolvedCloud
 from headwater.topology.machines import Capabilities, CreateOrder, MachineSpec
@@ -60,6 +61,9 @@ class Provider(Protocol):
     def tidy(self, chores: Sequence[str]) -> None:
         """What a listing found to do; what cannot be done now is found again later."""
 
+    def volumes(self) -> Volumes:
+        """Asked for where `capabilities` tell of them. Raises Stalled where there are none."""
+
 
 Opener = Callable[[], Provider]
 """Makes a thread's own provider. Raises Stalled, and what the driver raises."""
@@ -74,7 +78,7 @@ def opener(cloud: ResolvedCloud, installation: str, directory: Path) -> Opener:
 
     def open_provider() -> Provider:
         if cloud.driver == "local":
-            return Embedded(cloud, directory)
+            return Embedded(cloud, installation, directory)
         constructor = _constructor(cloud)
         if constructor.__name__ == "OpenStackNodeDriver":
             return _open_stack(cloud, installation, directory, shared)

@@ -66,7 +66,7 @@ def from_metadata(metadata: Mapping[str, object], installation: str) -> Tags | N
     if metadata.get(INSTALLATION) != installation:
         return None
     deployment, node = metadata.get(DEPLOYMENT), metadata.get(NODE)
-    index, incarnation = _number(metadata.get(INDEX)), _number(metadata.get(INCARNATION))
+    index, incarnation = number(metadata.get(INDEX)), number(metadata.get(INCARNATION))
     digest, revision = metadata.get(MACHINE_DIGEST), metadata.get(REVISION)
     if not (isinstance(deployment, str) and deployment and isinstance(node, str) and node):
         return None
@@ -106,11 +106,11 @@ def _size(text: str) -> Size:
     if text.startswith("name="):
         return Size(name=text.removeprefix("name="))
     needs = dict(part.split("=", 1) for part in text.split() if "=" in part)
-    cpus, memory, disk = (_number(needs.get(need)) for need in ("cpus", "memory", "disk"))
+    cpus, memory, disk = (number(needs.get(need)) for need in ("cpus", "memory", "disk"))
     return Size(cpus, memory, disk)
 
 
-def _number(value: object) -> int | None:
+def number(value: object) -> int | None:
     """Only in the form that we write: no sign, no leading zero, no other digits."""
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         return int(value)

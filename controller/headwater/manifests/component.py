@@ -10,6 +10,7 @@ from headwater.manifests.quantities import (
     Duration,
     Label,
     Line,
+    MountPath,
     Package,
     ParameterName,
     Port,
@@ -122,11 +123,14 @@ class Health(Model):
 
 
 class Volume(Model):
+    """A disk of each instance's own: made once, and attached to every machine that plays it."""
+
     name: Label
     size: ByteSize
-    mount_path: Annotated[Line, Field(min_length=1)]
+    """At least; what exists keeps the size that it has."""
+    mount_path: MountPath
     retain: bool = False
-    """Survives its instance; reattached to the replacement."""
+    """Survives its instance, and is there again when the instance comes back."""
 
 
 class ComponentSpec(Model):
@@ -145,6 +149,7 @@ class ComponentSpec(Model):
     recipes: Recipes = Recipes()
     health: Health | None = None
     volumes: Many[Volume] = ()
+    """Joined with the inherited ones; of the same name, the nearest definition wins."""
 
 
 class Component(Model):

@@ -16,12 +16,14 @@ from headwater.manifests.component import (
     Output,
     Recipes,
     Size,
+    Volume,
 )
 from headwater.manifests.index import Defined, Index, Unresolved, broken
 from headwater.manifests.parse import Definition
 from headwater.manifests.recipes import recipe
 from headwater.manifests.resolved import Diagnostic, Health, Recipe, RecipeKind
 from headwater.manifests.snapshot import File
+from headwater.manifests.volumes import clash, joined
 
 T = TypeVar("T")
 
@@ -54,6 +56,7 @@ class FlatComponent:
     outputs: Mapping[str, Output] = field(default_factory=dict)
     recipes: Mapping[RecipeKind, tuple[Recipe, ...]] = field(default_factory=dict)
     health: Health | None = None
+    volumes: tuple[Volume, ...] = ()
 
 
 class Components:
@@ -112,6 +115,8 @@ class Components:
             words = Unresolved(f"parameter '{name}' is both an input and an output")
             place = "outputs" if name in spec.outputs else "inputs"
             self._refuse(definition, ("spec", place, name), words)
+        if clashing := clash(flat.volumes):
+            self._refuse(definition, ("spec", "volumes"), Unresolved(clashing))
         return flat
 
     def _above(self, component: Defined[Component]) -> FlatComponent:
@@ -175,6 +180,7 @@ def _inherited(
             for kind in RecipeKind
             if kind in own or kind in parent.recipes
         },
+        volumes=joined(parent.volumes, spec.volumes),
     )
 
 

@@ -55,6 +55,11 @@ _BYTES: dict[str, int] = {
     **{unit: 1000**power for power, unit in enumerate(["kB", "MB", "GB", "TB"], start=1)},
 }
 _HIGHEST_PORT = 65535
+_KERNEL_PLACES = frozenset({"boot", "dev", "proc", "run", "sys"})
+"""Nothing is mounted in these, and not on those."""
+_SYSTEM_PLACES = frozenset(
+    {"bin", "etc", "lib", "lib32", "lib64", "libx32", "root", "sbin", "tmp", "usr", "var"}
+)
 
 
 def seconds(duration: str) -> float:
@@ -71,6 +76,13 @@ def size_bytes(size: str) -> int:
 def _port(text: str) -> str:
     if not 1 <= int(text.partition("/")[0]) <= _HIGHEST_PORT:
         raise wrong("is not a port: numbers are 1 to 65535")
+    return text
+
+
+def _mount_path(text: str) -> str:
+    first, _, rest = text.removeprefix("/").partition("/")
+    if first in _KERNEL_PLACES or (first in _SYSTEM_PLACES and not rest):
+        raise wrong("would hide what the machine's system needs: take a place of its own")
     return text
 
 
@@ -120,6 +132,14 @@ PublicKey = Annotated[
     ),
 ]
 Line = Annotated[str, Form(r"^[^\x00-\x1f\x7f]*$", "one line of text")]
+MountPath = Annotated[
+    str,
+    Form(
+        r"^(/[A-Za-z0-9_@+][A-Za-z0-9_@+.-]{0,62}){1,16}$",
+        "a place for a volume such as '/data': no blanks, no '..', no '/' at the end",
+    ),
+    AfterValidator(_mount_path),
+]
 UrlPath = Annotated[str, Form(r"^/[!-~]*$", "a path of a web page such as '/healthz'")]
 CountOrPercent = Annotated[
     int | str,

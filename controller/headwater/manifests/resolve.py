@@ -31,6 +31,7 @@ from headwater.manifests.resolved import Size as ResolvedSize
 from headwater.manifests.secrets import encrypted
 from headwater.manifests.snapshot import File
 from headwater.manifests.suggestions import did_you_mean
+from headwater.manifests.volumes import mounted
 
 LOCAL_DRIVER = "local"
 HOST_IMAGE = "host"
@@ -124,6 +125,7 @@ class Resolution:
             skip=frozenset(node.skip),
             tolerate_failures=node.tolerate_failures,
             health=flat.health,
+            volumes=mounted(flat),
         )
 
     def _check_lifecycle(self) -> None:

@@ -133,6 +133,19 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeSpec:
+    """A volume as wanted, one for each instance."""
+
+    name: str
+    size: int
+    """Bytes, at least."""
+    path: str
+    """Where it is mounted on the machine."""
+    retain: bool = False
+    """It survives its instance."""
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedNode:
     """A node with its component flattened along `extends`, root first."""
 
@@ -161,6 +174,8 @@ class ResolvedNode:
     skip: frozenset[int] = frozenset()
     tolerate_failures: int = 0
     health: Health | None = None
+    volumes: tuple[VolumeSpec, ...] = ()
+    """In the order in which they are mounted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ UNSUPPORTED_KINDS = ("Policy",)
 
 UNSUPPORTED = (
     Unsupported("DeploymentSet", "spec.pullRequests"),
-    Unsupported("Component", "spec.volumes", harmless=([],)),
     Unsupported("Image", "spec.build"),
     Unsupported("Image", "spec.source"),
 )

@@ -1,11 +1,22 @@
 """Everything that a plan can ask for."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
-from headwater.manifests.resolved import RecipeKind
+from headwater.manifests.resolved import RecipeKind, VolumeSpec
+from headwater.topology.context import Mount
 from headwater.topology.desired import InstanceSpec
 from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import Machine
+from headwater.topology.volumes import Volume, VolumeKey, VolumeTags
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """A volume that an instance asks for, and the one that there is."""
+
+    spec: VolumeSpec
+    volume: Volume | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +27,18 @@ class Create:
     incarnation: int
     reason: str
     replaces: bool = False
+    fittings: tuple[Fitting, ...] = ()
+    """The volumes that it is to have; they follow once it runs."""
 
     @property
     def key(self) -> InstanceKey:
         return self.spec.key
+
+    @property
+    def zone(self) -> str:
+        """Where its volumes are; empty where they bind it to no part of the cloud."""
+        zones = (each.volume.zone for each in self.fittings if each.volume)
+        return next(filter(None, zones), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +49,7 @@ class Contextualise:
     spec: InstanceSpec
     generation: int
     reason: str
+    mounts: tuple[Mount, ...] = ()
 
     @property
     def key(self) -> InstanceKey:
@@ -40,6 +60,8 @@ class Contextualise:
 class Terminate:
     machine: Machine
     reason: str
+    volumes: tuple[Volume, ...] = ()
+    """What is deleted after it: volumes that do not survive their instance."""
 
     @property
     def key(self) -> InstanceKey:
@@ -69,5 +91,49 @@ class RunTask:
         return self.machine.key
 
 
-Action = Create | Contextualise | Terminate
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """Bring the machine its volume, which is made where there is none."""
+
+    machine: Machine
+    fitting: Fitting
+    reason: str
+
+    @property
+    def key(self) -> InstanceKey:
+        return self.machine.key
+
+    @property
+    def volume(self) -> VolumeKey:
+        return VolumeKey(self.machine.key, self.fitting.spec.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Retag:
+    """What the volume says of itself is no more what the manifest says."""
+
+    volume: Volume
+    tags: VolumeTags
+    reason: str
+
+    @property
+    def key(self) -> InstanceKey:
+        return self.volume.key.instance
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """End a volume that nobody asks for: deleted at once, or after its quarantine."""
+
+    volume: Volume
+    reason: str
+    quarantine: timedelta = timedelta()
+
+    @property
+    def key(self) -> InstanceKey:
+        return self.volume.key.instance
+
+
+VolumeAction = Attach | Retag | Discard
+Action = Create | Contextualise | Terminate | VolumeAction
 """What a plan decides, and what an approval is about."""

@@ -28,14 +28,15 @@ class Budget:
         self.short += 1
         return False
 
-    def take_break(self, *, absent: bool) -> bool:
+    def take_break(self, *, absent: bool, must: bool = False) -> bool:
         """Terminate a machine first, and make its replacement then.
 
-        `absent`: it does not count as serving already, and may do so all the same.
+        `absent`: it does not count as serving already, and may do so all the same. `must`: it can
+        be replaced in no other way.
         """
-        if not self.may_break:
+        if not (self.may_break or must):
             self.short += 1
-        return self.may_break and (absent or self.take_away())
+        return (self.may_break or must) and (absent or self.take_away())
 
     def take_extra(self, *, doubled: bool) -> bool:
         """Make a machine beside the one that serves. `doubled`: there are two already.

@@ -111,7 +111,8 @@ def _waits_until(end: Until, situation: Situation) -> str:
 def _leaving(situation: Situation) -> tuple[Condition, ...]:
     if situation.run.orphan:
         return (Condition("Ready", status=True, reason="Orphaned", message=ORPHANED),)
-    busy = f"{len(situation.machines)} machines to remove"
+    busy, volumes = f"{len(situation.machines)} machines to remove", situation.stock.leaving
+    busy += f", {len(volumes)} volumes" if volumes else ""
     return () if situation.is_gone else _progressing("Removing", busy)
 
 

@@ -49,7 +49,10 @@ class PassEnded:
 
 @dataclass(frozen=True, slots=True)
 class ActionEnded:
-    """`action` is `create`, `terminate`, `contextualise`: the trail of who did what, and why."""
+    """The trail of who did what, and why.
+
+    `action` is `create`, `terminate`, `contextualise`; of volumes `attach`, `retag`, `discard`.
+    """
 
     name: ClassVar[str] = "action.ended"
     deployment: str

@@ -81,7 +81,8 @@ def deadline(seat: Seat, situation: Situation) -> datetime | None:
     if situation.desired is None or machine is None:
         return None
     if record is None:
-        since = None if machine.is_reachable else machine.created
+        lacks = not machine.is_reachable or seat.spec.volumes  # else its recipes have begun
+        since = machine.created if lacks else None
     else:
         since = record.since if _is_awaited(record) else None
     if since is None:
@@ -102,6 +103,8 @@ def _silence(seat: Seat) -> str:
         return (record.trouble if record else "") or "its agent did not answer"
     if machine.state is not MachineState.RUNNING:
         return machine.told(f"its machine is {machine.state.value}")
+    if machine.is_reachable:
+        return "it has not been given its volumes"
     missing = "address" if machine.address is None else "host key"
     return machine.told(f"its cloud tells no {missing}")
 

@@ -8,7 +8,7 @@ from: Argo CD issues 7412, 9227 and 18480, Flux issue 1462, Rancher issue 38672.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from headwater.planning.actions import Action, Create, Terminate
+from headwater.planning.actions import Action, Create, Discard, Terminate
 from headwater.planning.budget import portion
 from headwater.planning.health import UNHEALTHY_PERCENT, replaced, too_many
 from headwater.planning.lifecycle import needs_no_approval
@@ -21,6 +21,7 @@ FLEET_FLOOR = 10
 FLEET_PERCENT = "20%"
 VANISHED = "vanished_at_once"
 """The one rule whose approval is for one plan alone."""
+ENDS = (Terminate, Discard)
 UNHEALTHY = "unhealthy_at_once"
 """Its approval holds until no more instances are unhealthy than may be."""
 
@@ -31,9 +32,9 @@ class _Case:
 
     situation: Situation
     ends: tuple[Action, ...]
-    """The ends of machines of instances that the manifest does not ask for any more."""
+    """The ends of machines and volumes of instances that the manifest asks for no more."""
     replacements: tuple[Action, ...]
-    """What ends or replaces machines of wanted instances."""
+    """What ends or replaces machines of wanted instances, or ends their volumes."""
     repairs: tuple[Action, ...]
     """What makes instances anew whose machine went without anybody having asked for it."""
     healing: tuple[Action, ...]
@@ -95,7 +96,7 @@ def _case(situation: Situation, plan: Plan) -> _Case:
     wanted = [action for action in plan.actions if action.key in every]
     return _Case(
         situation=situation,
-        ends=tuple(a for a in plan.actions if isinstance(a, Terminate) and a.key not in every),
+        ends=tuple(a for a in plan.actions if isinstance(a, ENDS) and a.key not in every),
         replacements=tuple(a for a in wanted if _replaces(a, every[a.key])),
         repairs=tuple(a for a in wanted if _repairs(a, every[a.key], situation)),
         healing=tuple(a for a in wanted if a.key in ill),
@@ -104,7 +105,7 @@ def _case(situation: Situation, plan: Plan) -> _Case:
 
 def _replaces(action: Action, seat: Seat) -> bool:
     made = isinstance(action, Create) and bool(seat.outdated or seat.current)
-    return made or isinstance(action, Terminate)
+    return made or isinstance(action, ENDS)
 
 
 def _repairs(action: Action, seat: Seat, situation: Situation) -> bool:

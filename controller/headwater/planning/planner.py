@@ -2,10 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 
-from headwater.planning.actions import Action, Contextualise, Create, RunTask, Terminate
+from headwater.planning.actions import (
+    Action,
+    Contextualise,
+    Create,
+    RunTask,
+    Terminate,
+)
 from headwater.planning.budget import Budget, budget
+from headwater.planning.decisions import decision, order
 from headwater.planning.failure import tolerated
 from headwater.planning.health import replaceable, unsound
 from headwater.planning.lifecycle import ending
@@ -20,14 +26,23 @@ from headwater.planning.seats import (
     seats,
     staleness,
 )
-from headwater.planning.situation import Situation
+from headwater.planning.situation import DOUBT, Situation
+from headwater.planning.volume_rows import remarks
+from headwater.planning.volumes import (
+    departures,
+    fitted,
+    fittings,
+    mounts,
+    obstacle,
+    replugged,
+    unplugged,
+    with_volumes,
+)
 from headwater.planning.waits import waits
 from headwater.topology.digests import digest
 from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import Machine, MachineState
 
-DOUBT = timedelta(seconds=60)
-"""How long a machine may exist without being listed (eventual consistency)."""
 ORPHANED = "its machines are left alone (deletionPolicy = orphan)"
 
 
@@ -51,6 +66,8 @@ class Plan:
     """Per hour; None where nobody has asked."""
     tasks: tuple[RunTask, ...] = ()
     """Work beside: no decision, so that no digest, limit or approval looks at it."""
+    kept: tuple[str, ...] = ()
+    """Volumes that are not as the manifest says, and stay: a person may want to know."""
 
     @property
     def digest(self) -> str:
@@ -59,7 +76,7 @@ class Plan:
         Where some wait for an approval, of those alone: what the others do meanwhile is no reason
         to be asked again.
         """
-        decisions = [_decision(action) for action in self.withheld or self.actions]
+        decisions = [decision(action) for action in self.withheld or self.actions]
         return digest([self.deployment, decisions])
 
 
@@ -70,7 +87,7 @@ def plan(situation: Situation) -> Plan:
     if situation.desired is None:
         return _finish(situation, _all_of(situation), [])
     if (ends := ending(situation)) is not None:
-        return _finish(situation, ends, [])
+        return _finish(situation, [*ends, *departures(situation)], [])
     if obstacles := (*situation.problems, *situation.unavailable):
         return _finish(situation, [], list(obstacles))
     return _followed(situation)
@@ -90,7 +107,7 @@ def _standstill(situation: Situation) -> tuple[str, ...] | None:
 def _followed(situation: Situation) -> Plan:
     """What the manifest asks for."""
     every = seats(situation)
-    actions = [*_unwanted(situation, every)]
+    actions = [*_unwanted(situation, every), *departures(situation)]
     held: list[str] = []
     for key, seat in every.items():
         actions += _settle(key, seat, situation, held)
@@ -107,15 +124,17 @@ def _finish(situation: Situation, actions: list[Action], held: list[str]) -> Pla
         if len(kept) < len(actions):
             held = [*held, f"nothing is created or deleted: {situation.incomplete}"]
         actions = kept
-    return Plan(situation.deployment, tuple(sorted(actions, key=_order)), tuple(held))
+    actions = sorted(with_volumes(actions, situation), key=order)
+    return Plan(situation.deployment, tuple(actions), tuple(held), kept=remarks(situation))
 
 
 def _all_of(situation: Situation) -> list[Action]:
-    return [
+    ends = (
         Terminate(machine, "the deployment is no longer in the repository")
         for machine in situation.machines
         if machine.state is not MachineState.STOPPING
-    ]
+    )
+    return [*ends, *departures(situation)]
 
 
 def _unwanted(situation: Situation, every: Mapping[InstanceKey, Seat]) -> Iterator[Action]:
@@ -139,8 +158,10 @@ def _settle(
     for machine in seat.dead:
         yield Terminate(machine, machine.told(f"the machine is {machine.state.value}"))
     if seat.current is not None:
-        if reason := _unfinished(seat, situation):
-            yield _contextualise(seat, reason)
+        yield from fitted(seat, situation, held)
+        reason = _unfinished(seat, situation)
+        if reason and not unplugged(seat, situation):
+            yield _contextualise(seat, situation, reason)
     elif why := _wait_for(key, seat, situation):
         held.append(f"{key.instance}: {why}; looking again")
     elif not seat.outdated and key.instance not in situation.run.refused:
@@ -150,7 +171,7 @@ def _settle(
 def _surplus(key: InstanceKey, seat: Seat, situation: Situation) -> Iterator[Action]:
     """One machine is enough for an instance, once it is known to serve where another one may."""
     records = situation.records
-    if seat.ready:
+    if seat.ready or (seat.current and seat.spec.volumes):  # Two cannot have the same volume.
         for machine in seat.outdated:
             yield Terminate(machine, f"replaced by incarnation {_incarnation(seat.current)}")
     else:
@@ -169,8 +190,9 @@ def _wait_for(key: InstanceKey, seat: Seat, situation: Situation) -> str:
     """Why an instance without a machine gets none yet."""
     if key in situation.limbo:
         return "its machine was missing once"
-    doubtful = not seat.outdated and in_doubt(key, situation)
-    return "its creation has had no answer" if doubtful else ""
+    if not seat.outdated and in_doubt(key, situation):
+        return "its creation has had no answer"
+    return obstacle(seat.spec, situation)
 
 
 def in_doubt(key: InstanceKey, situation: Situation) -> bool:
@@ -197,7 +219,7 @@ def _unfinished(seat: Seat, situation: Situation) -> str:
             return "interrupted by a restart of the machine"
         return "retry" if record.run < situation.run.number else ""
     if record.state is WorkState.SUCCEEDED:
-        return unsound(seat, situation)
+        return unsound(seat, situation) or replugged(seat, situation)
     other = record.work_digest != seat.spec.work.digest
     return staleness(record, seat.spec, situation) if other else ""
 
@@ -207,6 +229,9 @@ def _heal(
 ) -> Iterator[Action]:
     """A machine that was in order and is not any more serves nobody: it goes first."""
     for seat, words in replaceable(situation, every, held):
+        if why := obstacle(seat.spec, situation):
+            held.append(f"{seat.spec.key.instance}: unhealthy, and {why}")
+            continue
         if seat.current is not None:
             yield Terminate(seat.current, f"unhealthy: {words}")
         if not (seat.outdated or seat.spare):  # else another one plays it, or is replaced anew
@@ -252,13 +277,19 @@ def _stale(seat: Seat, situation: Situation) -> str:
 
 
 def _change(seat: Seat, reason: str, situation: Situation, left: Budget) -> Iterator[Action]:
-    """Replace (make before break where a surge is allowed) or run the recipes again."""
+    """Replace (make before break where a surge is allowed) or run the recipes again.
+
+    A volume is on one machine at a time: its instance breaks before it is made again.
+    """
+    moves = bool(seat.spec.volumes)
     if seat.current is not None:
-        if left.take_away():
-            yield _contextualise(seat, reason)
-    elif seat.may_serve and left.take_extra(doubled=_is_doubled(seat, situation)):
+        if not unplugged(seat, situation) and left.take_away():
+            yield _contextualise(seat, situation, reason)
+    elif moves and obstacle(seat.spec, situation):
+        left.short += 1  # `_settle` says why
+    elif not moves and seat.may_serve and left.take_extra(doubled=_is_doubled(seat, situation)):
         yield _create(seat, situation, f"replace: {reason}", replaces=True)
-    elif not seat.may_serve or left.take_break(absent=not seat.available):
+    elif not seat.may_serve or left.take_break(absent=not seat.available, must=moves):
         yield Terminate(seat.outdated[0], f"replace: {reason}")
         yield _create(seat, situation, f"replace: {reason}")
 
@@ -275,31 +306,16 @@ def _create(seat: Seat, situation: Situation, reason: str, *, replaces: bool = F
     known = (*seat.outdated, *seat.dead, *seat.leaving, *seat.spare, seat.current)
     seen = [machine.tags.incarnation for machine in known if machine]
     last = max([situation.incarnations.get(key, 0), *seen])
-    return Create(seat.spec, last + 1, reason, replaces)
+    return Create(seat.spec, last + 1, reason, replaces, fittings(seat.spec, situation.stock))
 
 
-def _contextualise(seat: Seat, reason: str) -> Contextualise:
+def _contextualise(seat: Seat, situation: Situation, reason: str) -> Contextualise:
     if seat.current is None:
         raise ValueError(f"{seat.spec.key} has no machine to contextualise")
     generation = seat.record.generation + 1 if seat.record else 1
-    return Contextualise(seat.current, seat.spec, generation, reason)
+    plugged = mounts(seat, situation)
+    return Contextualise(seat.current, seat.spec, generation, reason, plugged)
 
 
 def _incarnation(machine: Machine | None) -> int:
     return machine.tags.incarnation if machine else 0
-
-
-def _order(action: Action) -> tuple[object, ...]:
-    kinds = (Terminate, Create, Contextualise)
-    machine = "" if isinstance(action, Create) else str(action.machine.id)
-    return (kinds.index(type(action)), action.key, machine)
-
-
-def _decision(action: Action) -> list[object]:
-    match action:
-        case Create(spec, incarnation):
-            return ["create", str(spec.key), spec.machine_digest, incarnation]
-        case Contextualise(machine, spec):
-            return ["contextualise", str(machine.key), spec.work.digest]
-        case Terminate(machine):
-            return ["terminate", str(machine.key), machine.tags.machine_digest]

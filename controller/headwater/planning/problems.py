@@ -27,6 +27,11 @@ NEEDS = (
         "spec.network.open",
         lambda spec: tuple(port for port in spec.machine.open if port != LOGIN),
     ),
+    Need(
+        Ability.VOLUMES,
+        "spec.volumes",
+        lambda spec: tuple(volume.name for volume in spec.volumes),
+    ),
 )
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from headwater.manifests.resolved import RecipeKind
 from headwater.planning.status import Phase
+from headwater.topology.context import Mount
 from headwater.topology.hooks import Hooks
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Machine
@@ -74,6 +75,8 @@ class Record:
     """The digest of the check that was asked for with it, or since; empty for none."""
     health: Health | None = None
     """Of that check; None until it has told."""
+    mounts: tuple[Mount, ...] = ()
+    """The volumes that it was told to mount."""
 
     @property
     def is_adopted(self) -> bool:

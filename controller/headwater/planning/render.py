@@ -3,9 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from headwater.planning.actions import Action, Contextualise, Create, Terminate
+from headwater.planning.actions import (
+    Action,
+    Attach,
+    Contextualise,
+    Create,
+    Discard,
+    Retag,
+    Terminate,
+)
 from headwater.planning.planner import Plan
 from headwater.planning.prices import written
+from headwater.planning.volume_rows import fitting_line
+from headwater.planning.volume_rows import written as written_size
+from headwater.topology.volumes import Volume
 
 SYMBOLS = {"create": "+", "change": "~", "replace": "±", "delete": "-"}
 
@@ -28,9 +39,10 @@ def lines(plan: Plan) -> tuple[Line, ...]:
     """
     created = {action.key for action in plan.actions if isinstance(action, Create)}
     return tuple(
-        _line(action)
+        line
         for action in plan.actions
         if not (_replaces(action) and isinstance(action, Terminate) and action.key in created)
+        for line in _lines(action)
     )
 
 
@@ -38,8 +50,33 @@ def _replaces(action: Action) -> bool:
     return action.reason.startswith("replace:")
 
 
+def _lines(action: Action) -> list[Line]:
+    """With the volumes that come or go with a machine."""
+    mine, key = [_line(action)], action.key.instance
+    match action:
+        case Create(spec):
+            fittings = ((each, spec.machine.cloud) for each in action.fittings)
+            said = (fitting_line(each, cloud) for each, cloud in fittings)
+            return mine + [Line(kind, key, detail, action.reason) for kind, detail in said]
+        case Terminate(_, reason):
+            return mine + [Line("delete", key, _named(v), reason) for v in action.volumes]
+    return mine
+
+
+def _named(volume: Volume) -> str:
+    return f"volume {volume.key.name} ({volume.id.id}, {written_size(volume.size)})"
+
+
 def _line(action: Action) -> Line:
     match action:
+        case Attach(_, fitting, reason):
+            kind, detail = fitting_line(fitting, action.machine.id.cloud)
+            return Line(kind, action.key.instance, detail, reason)
+        case Retag(volume, _, reason):
+            return Line("change", action.key.instance, f"mark {_named(volume)}", reason)
+        case Discard(volume, reason, quarantine):
+            after = f", after {quarantine} of quarantine" if quarantine else ""
+            return Line("delete", action.key.instance, _named(volume) + after, reason)
         case Create(spec, _, reason):
             kind = "replace" if _replaces(action) else "create"
             machine = spec.machine
@@ -97,11 +134,12 @@ def _price(plan: Plan) -> list[str]:
 
 def _waits(plan: Plan) -> list[Line]:
     """What an approval would let through."""
-    return [_line(action) for action in plan.withheld]
+    return [line for action in plan.withheld for line in _lines(action)]
 
 
 def _remarks(plan: Plan) -> list[str]:
-    return [*plan.held, *plan.short, *([f"blocked: {plan.blocked}"] if plan.blocked else [])]
+    blocked = [f"blocked: {plan.blocked}"] if plan.blocked else []
+    return [*plan.held, *plan.short, *blocked, *plan.kept]
 
 
 def as_markdown(plans: Sequence[Plan]) -> str:
@@ -135,6 +173,7 @@ def as_document(plans: Sequence[Plan]) -> dict[str, object]:
                 "name": plan.deployment,
                 "digest": plan.digest,
                 "held": [*plan.held, *plan.short],
+                "kept": list(plan.kept),
                 "blocked": plan.blocked,
                 "price": asdict(plan.price) if plan.price else None,
                 "withheld": [w.instance for w in _waits(plan)],

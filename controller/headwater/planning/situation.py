@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from headwater.planning.records import Record, Run, TaskMemory
 from headwater.planning.room import Room
+from headwater.planning.stock import Stock
 from headwater.planning.waits import Wait
 from headwater.topology.desired import Desired
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Machine
+
+DOUBT = timedelta(seconds=60)
+"""How long what was made may exist without being listed (eventual consistency)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +70,11 @@ class Situation:
     tasks: TaskMemory = field(default_factory=TaskMemory)
     waits: tuple[Wait, ...] = ()
     """Other deployments that come first."""
+    stock: Stock = field(default_factory=Stock)
 
     @property
     def is_gone(self) -> bool:
         """Nobody asks for it, and every cloud has told twice that nothing is there."""
-        unsure = self.machines or self.limbo or self.incomplete
-        return self.desired is None and not unsure
+        unsure = self.machines or self.limbo or self.incomplete or self.stock.limbo
+        left = self.stock.leaving and not self.run.orphan
+        return self.desired is None and not (unsure or left)

@@ -50,6 +50,23 @@ class InstanceStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeStatus:
+    volume: str
+    """`web.1/scratch`"""
+    state: str
+    """missing | creating | available | attached | changing | failed | ended"""
+    size: int
+    """Bytes: what there is, or else what is asked for."""
+    retain: bool
+    id: str = ""
+    cloud: str = ""
+    machine: str = ""
+    """Which has it."""
+    message: str = ""
+    """Why it is there although the manifest says something else of it, or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class OutcomeStatus:
     """One of the last actions."""
 
@@ -83,6 +100,7 @@ class DeploymentStatus:
     ended: datetime | None = None
     """When it came to rest, Ready or failed; of a test, when its verdict was known."""
     instances: tuple[InstanceStatus, ...] = ()
+    volumes: tuple[VolumeStatus, ...] = ()
     outcomes: tuple[OutcomeStatus, ...] = ()
     diagnostics: tuple[str, ...] = ()
     awaited: int = 0
@@ -207,6 +225,14 @@ class ReportView:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeCount:
+    state: str
+    """As of VolumeStatus; or leaked: no manifest asks for it, nothing is known of it, and it is
+    left alone."""
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class CloudStatus:
     name: str
     driver: str
@@ -215,6 +241,8 @@ class CloudStatus:
     unknown: int
     complete: bool
     error: str = ""
+    volumes: tuple[VolumeCount, ...] = ()
+    """Ours, by state."""
 
 
 @dataclass(frozen=True, slots=True)

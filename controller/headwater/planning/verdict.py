@@ -13,6 +13,7 @@ from headwater.planning.seats import seats
 from headwater.planning.situation import Situation
 from headwater.planning.status import Condition, DeploymentStatus, InstanceStatus, Phase
 from headwater.planning.tasks import awaited, reports_awaited
+from headwater.planning.volume_rows import volume_statuses
 
 UNENDED = frozenset({"missing", "pending", "unreachable", "contextualising", "outdated"})
 """States of instances whose work of this run is still to be done."""
@@ -45,6 +46,7 @@ def assess(situation: Situation, plan: Plan) -> DeploymentStatus:
         ended=situation.run.ended,
         instances=(*instances, *rest),
         diagnostics=(*plan.held, *plan.short, *filter(None, [plan.blocked])),
+        volumes=volume_statuses(situation),
         awaited=awaited(situation),
     )
 

@@ -18,11 +18,13 @@ from headwater.planning.status import (
     ReportView,
     RunView,
     StepView,
+    VolumeCount,
 )
 from headwater.reconcile.history import History
 from headwater.reconcile.hostkeys import believed
 from headwater.reconcile.loop import Loop
 from headwater.reconcile.people import People
+from headwater.reconcile.stocktaking import leaks
 from headwater.reconcile.views import parameters
 from headwater.topology.reports import ReportPlace
 
@@ -70,7 +72,8 @@ class Controller:
 
     def status(self) -> ControllerStatus:
         catalog = self.loop.reconciler.wanted.catalog
-        clouds = []
+        clouds, depot = [], self.loop.observer.depot
+        leaked = leaks(depot, self.loop.reconciler.executor.ledger, self.loop.reconciler.wanted)
         for name, cloud in sorted(catalog.clouds.items()):
             listing = self.loop.observer.listing(name)
             try:
@@ -86,6 +89,7 @@ class Controller:
                     unknown=listing.unknown if listing else 0,
                     complete=bool(listing and listing.complete),
                     error=listing.error if listing else "",
+                    volumes=tuple(VolumeCount(*each) for each in depot.counts(name, leaked)),
                 )
             )
         return ControllerStatus(

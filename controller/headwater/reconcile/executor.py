@@ -13,13 +13,14 @@ from headwater.planning.planner import Plan
 from headwater.planning.records import Record, Run, WorkState
 from headwater.planning.seats import ALIVE
 from headwater.reconcile.exchange import Exchange
+from headwater.reconcile.furnishing import Furnishing
 from headwater.reconcile.hostkeys import forget
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.ports import Clock, Clouds, Listener, Machines
 from headwater.reconcile.tasks import Tasks, target
 from headwater.topology.batches import batched
-from headwater.topology.context import Context
+from headwater.topology.context import VOLUMES, Context
 from headwater.topology.desired import InstanceSpec
 from headwater.topology.digests import digest
 from headwater.topology.machines import (
@@ -70,6 +71,8 @@ class Executor:
                 plan.deployment, [action for action in creates if action.key not in stuck], run
             )
         outcomes = [*(task.result() for task in (*before, *after)), *made]
+        await self._furnishing.look_after(end.machine for end in ends)
+        outcomes += [Outcome(*done) for done in await self._furnishing.carry_out(plan.actions)]
         for action in plan.actions:
             if isinstance(action, Contextualise):
                 self._contextualise(action, run)
@@ -80,6 +83,11 @@ class Executor:
             told = _told(outcome, seconds, run)
             self.emit(replace(told, plan=asked, approval=plan.approval))
         return outcomes
+
+    @property
+    def _furnishing(self) -> Furnishing:
+        depot = self.observer.depot
+        return Furnishing(self.installation, self.clouds, self.ledger, depot, self.clock)
 
     async def _create(
         self, deployment: str, actions: Sequence[Create], run: Run
@@ -141,6 +149,7 @@ class Executor:
                 size=action.spec.machine.size,
             ),
             authorized_key=self.machines.public_key,
+            zone=action.zone,
         )
 
     async def _terminate(self, action: Terminate) -> Outcome:
@@ -176,6 +185,7 @@ class Executor:
             since=self.clock(),
             served=before is not None and before.serves,
             check=spec.check_digest,
+            mounts=action.mounts,
         )
         self.ledger.set_record(machine.id, record)
         self.connect(machine, spec, record)
@@ -215,7 +225,10 @@ def _in_doubt(answer: Machine | Exception) -> bool:
 def context(spec: InstanceSpec, record: Record, nodes: Nodes) -> Context:
     return Context(
         id=record.context,
-        steps=spec.work.steps,
+        steps=tuple(
+            replace(step, mounts=record.mounts) if step.name == VOLUMES else step
+            for step in spec.work.steps
+        ),
         environment=environment(spec.key, spec.machine.cloud, nodes),
         timeout=spec.work.timeout,
         platform=spec.work.platform,

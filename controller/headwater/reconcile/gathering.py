@@ -15,6 +15,7 @@ from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.ports import Clock, Clouds
 from headwater.reconcile.replacements import replacements
+from headwater.reconcile.stocktaking import incomplete_volumes, stock
 from headwater.topology.desired import Desired
 from headwater.topology.keys import InstanceKey
 
@@ -49,7 +50,8 @@ def gathered(
         machines=machines,
         run=run,
         now=world.clock(),
-        incomplete=observer.incomplete(_clouds(world, name, desired)),
+        incomplete=observer.incomplete(_clouds(world, name, desired))
+        or incomplete_volumes(world, name, desired),
         limbo=observer.limbo(name),
         records={
             machine.id: ledger.records[machine.id]
@@ -62,6 +64,7 @@ def gathered(
         replacements=replacements(ledger, name),
         doubts=_doubts(world, name, desired),
         problems=problems(desired, world.clouds.capabilities) if desired else (),
+        stock=stock(world, name, desired),
         room=room(catalog, observer.sizes, world.clouds.capabilities),
     )
 

@@ -19,6 +19,8 @@ from headwater.reconcile.gathering import taken_away
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.ports import Clouds, Listener, Source
 from headwater.reconcile.reconciler import LIMBO_DELAY, Reconciler
+from headwater.reconcile.stocktaking import watched
+from headwater.reconcile.sweep import sweep
 
 logger = logging.getLogger("headwater.loop")
 
@@ -107,10 +109,12 @@ class Loop:
 
     async def _take(self, snapshot: Snapshot, catalog: Catalog, began: float) -> None:
         ledger = self.reconciler.executor.ledger
-        kept = {name: cloud for name, cloud in self._known.items() if self.observer.count(name)}
+        kept = {name: cloud for name, cloud in self._known.items() if self.observer.holds(name)}
         self._known = {**kept, **catalog.clouds}
         await self.clouds.configure(self._known)
-        unseen = [cloud for cloud in self._known if self.observer.listing(cloud) is None]
+        self.observer.depot.watch(watched(catalog))
+        unseen = {cloud for cloud in self._known if self.observer.listing(cloud) is None}
+        unseen |= self.observer.depot.unseen(self._known)
         seen = await self.observer.refresh(unseen) if unseen else set()
         wanted, first = self.reconciler.wanted, self._last is None
         errors = tuple(str(diagnostic) for diagnostic in catalog.diagnostics)
@@ -193,6 +197,7 @@ class Loop:
         before = self.observer.incomplete(clouds)
         changed = await self.observer.refresh(clouds)
         self._weigh_removals()
+        await sweep(self.reconciler.survey)
         if self.observer.incomplete(clouds) != before:
             changed |= self.reconciler.wanted.names | self.observer.deployments()
             changed |= self.reconciler.statuses.keys()
@@ -215,7 +220,8 @@ class Loop:
         """Seconds until the clouds are listed again without being asked."""
         if self.observer.has_limbo:
             return LIMBO_DELAY
-        return min(self.resync, BOOT_DELAY) if self.observer.has_pending else self.resync
+        comes = self.observer.has_pending or self.observer.has_moving_volumes
+        return min(self.resync, BOOT_DELAY) if comes else self.resync
 
     def suspect(self) -> None:
         """Something may have happened to a machine: list sooner."""

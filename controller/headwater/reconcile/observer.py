@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from headwater.errors import HeadwaterError
 from headwater.manifests.resolved import Size
 from headwater.planning.events import CloudListed
+from headwater.reconcile.depot import Depot
 from headwater.reconcile.ports import Clouds, Listener
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Listing, Machine, MachineState
@@ -51,6 +52,7 @@ class Observer:
         self._emit = emit
         self._accounts: dict[str, _Account] = {}
         self._by_deployment: dict[str, dict[MachineId, Machine]] = {}
+        self.depot = Depot(clouds)
         self.looks = 0
         """Complete listings so far."""
 
@@ -62,7 +64,9 @@ class Observer:
     async def refresh(self, clouds: Iterable[str]) -> set[str]:
         """List these accounts anew. Returns the deployments for which something is different."""
         async with asyncio.TaskGroup() as group:
+            clouds = list(clouds)
             tasks = [group.create_task(self._list(cloud)) for cloud in clouds]
+            tasks += [group.create_task(self.depot.refresh(cloud)) for cloud in clouds]
         return set().union(*(task.result() for task in tasks))
 
     async def _list(self, cloud: str) -> set[str]:
@@ -182,6 +186,25 @@ class Observer:
             for machine in account.machines.values()
             if machine.state in COMING
         )
+
+    @property
+    def has_moving_volumes(self) -> bool:
+        """Volumes that come or go, or whose machine is about to let them go."""
+        return self.depot.is_moving or any(
+            self._is_leaving(MachineId(volume.id.cloud, volume.machine))
+            for volume in self.depot.every()
+            if volume.machine
+        )
+
+    def _is_leaving(self, id: MachineId) -> bool:
+        machine = self.machine(id)
+        if machine is None:
+            return id in self._account(id.cloud).written
+        return machine.state is MachineState.STOPPING
+
+    def holds(self, cloud: str) -> bool:
+        """Something of ours is there."""
+        return bool(self.count(cloud) or self.depot.counts(cloud, ()))
 
     @property
     def has_limbo(self) -> bool:

@@ -1,6 +1,6 @@
 """What the loop needs from the world. Adapters satisfy these shapes; none of them imports this."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import PurePath
@@ -16,6 +16,7 @@ from headwater.topology.machines import Capabilities, CreateOrder, Listing, Mach
 from headwater.topology.progress import MachineEvent, Reply, Request
 from headwater.topology.reports import ReportPlace
 from headwater.topology.secrets import SecretValue
+from headwater.topology.volumes import Volume, VolumeListing, VolumeOrder, VolumeTags
 
 Clock = Callable[[], datetime]
 Listener = Callable[[Event], None]
@@ -59,7 +60,32 @@ class Clouds(Protocol):
         """
 
     async def terminate(self, machine: Machine) -> None:
-        """Succeeds also when the machine is already gone; removes what belonged to it."""
+        """Succeeds also when the machine is already gone; removes what belonged to it.
+
+        Its volumes it lets go.
+        """
+
+    async def observe_volumes(self, cloud: str) -> VolumeListing:
+        """One listing of the account's volumes. Never raises, as above.
+
+        It and what follows are for clouds with the ability only; all else raises HeadwaterError.
+        """
+
+    async def create_volume(self, order: VolumeOrder) -> Volume:
+        """A volume that the machine can have. Repeating an order makes no second one."""
+
+    async def attach_volume(
+        self, volume: Volume, machine: Machine, taken: Collection[str]
+    ) -> Volume:
+        """As it is then. `taken` are names of devices that the machine has already.
+
+        Nothing changes for one that the machine has. Transient while something else has it.
+        """
+
+    async def retag_volume(self, volume: Volume, tags: VolumeTags) -> None: ...
+
+    async def delete_volume(self, volume: Volume) -> None:
+        """Succeeds also when the volume is already gone. Transient while a machine has it."""
 
 
 class Machines(Protocol):

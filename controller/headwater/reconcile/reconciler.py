@@ -15,14 +15,15 @@ from headwater.planning.history import removed
 from headwater.planning.judgement import judged
 from headwater.planning.lifecycle import aged, deadlines, is_over
 from headwater.planning.patience import limits as patience
-from headwater.planning.planner import DOUBT, Plan, in_doubt
+from headwater.planning.planner import Plan, in_doubt
 from headwater.planning.records import WorkState
 from headwater.planning.seats import seats
-from headwater.planning.situation import Situation
+from headwater.planning.situation import DOUBT, Situation
 from headwater.planning.status import DeploymentStatus
 from headwater.planning.steps import steps
 from headwater.planning.tasks import next_deadline
 from headwater.planning.verdict import assess, invalid, rolled_back
+from headwater.reconcile.claims import forget_closed
 from headwater.reconcile.executor import Executor, Outcome
 from headwater.reconcile.hopes import end_futile
 from headwater.reconcile.lines import Lines
@@ -77,6 +78,8 @@ class Reconciler:
         desired = self.survey.desired(name)
         if desired is None and not self.wanted.is_removed(name):
             return self._unknown(name)
+        if self.survey.has_only_volumes(name):
+            return Next("unchanged")
         if self.survey.is_first_sight(name):
             return Next("waiting", LIMBO_DELAY)
         run = self.survey.run(name, desired)
@@ -229,6 +232,7 @@ class Reconciler:
         # Machines that a listing lacked come back to the same safety.
         self.executor.ledger.forget_deployment(name, keep_run=run.protect or run.orphan)
         self.executor.tasks.memory.forget(name)
+        forget_closed(self.executor.ledger, name)
 
 
 def _next(situation: Situation, done: Plan, rest: Plan, errors: list[HeadwaterError]) -> Next:

@@ -12,6 +12,7 @@ from headwater.reconcile.history import History
 from headwater.reconcile.order import Order
 from headwater.reconcile.rollback import Rollback
 from headwater.reconcile.safety import Safety
+from headwater.reconcile.stocktaking import adopt
 from headwater.reconcile.supply import Supply
 from headwater.reconcile.wanted import Wanted
 from headwater.topology.desired import Desired
@@ -39,6 +40,13 @@ class Survey:
             return False
         looks = self.executor.observer.looks
         return looks <= self._strays.setdefault(name, looks)
+
+    def has_only_volumes(self, name: str) -> bool:
+        """Nothing else is left of it or remembered: those are not a pass's to end."""
+        executor = self.executor
+        gone = self.desired(name) is None and name not in executor.ledger.runs
+        left = executor.observer.machines(name) or executor.observer.limbo(name)
+        return gone and not left and bool(executor.observer.depot.volumes(name))
 
     def run(self, name: str, desired: Desired | None) -> Run:
         """The present run; a new one begins when what is wanted differs."""
@@ -76,6 +84,7 @@ class Survey:
             executor.tasks.memory.want(desired)
         unavailable = self.supply.provide(desired) if desired else ()
         situation = gathered(executor, self.wanted.catalog, name, desired, run)
+        adopt(executor.ledger, situation)
         situation = replace(
             situation,
             unavailable=unavailable,

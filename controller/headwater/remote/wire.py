@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from headwater.manifests.resolved import CommandCheck, HttpCheck, TcpCheck
-from headwater.topology.context import Context, Host, Step, Task
+from headwater.topology.context import Context, Host, Mount, Step, Task
 from headwater.topology.keys import MachineId
 from headwater.topology.progress import (
     Blocked,
@@ -194,8 +194,15 @@ def _end(message: Message) -> _End:
 
 def _steps(steps: Sequence[Step]) -> list[dict[str, object]]:
     return [
-        protocol.step(step.name, step.origin, step.script, list(step.packages)) for step in steps
+        protocol.step(
+            step.name, step.origin, step.script, list(step.packages), _mounts(step.mounts)
+        )
+        for step in steps
     ]
+
+
+def _mounts(mounts: Sequence[Mount]) -> list[dict[str, object]]:
+    return [protocol.mount(mount.name, mount.path, list(mount.devices)) for mount in mounts]
 
 
 def _environment(pairs: Sequence[tuple[str, str]]) -> list[list[str]]:

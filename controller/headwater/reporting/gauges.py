@@ -47,6 +47,12 @@ def _clouds(status: ControllerStatus) -> Iterator[GaugeMetricFamily]:
         [((c.name,), c.unknown) for c in status.clouds],
     )
     yield _gauge(
+        "volumes",
+        "Volumes of ours; leaked ones are asked for by nobody, and left alone.",
+        ("cloud", "state"),
+        [((c.name, each.state), each.number) for c in status.clouds for each in c.volumes],
+    )
+    yield _gauge(
         "cloud_complete",
         "1 if the last listing was complete, else 0.",
         ("cloud",),

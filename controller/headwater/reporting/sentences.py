@@ -20,7 +20,14 @@ from headwater.planning.events import (
 from headwater.reporting.words import duration, short
 
 _ENDS = {"success": "is ready", "cancelled": "was cancelled", "expired": "has expired"}
-_VERBS = {"create": "created", "terminate": "terminated", "contextualise": "contextualised"}
+_VERBS = {
+    "create": "created",
+    "terminate": "terminated",
+    "contextualise": "contextualised",
+    "attach": "has its volume",
+    "retag": "has its volume marked anew",
+    "discard": "has lost a volume",
+}
 
 
 def sentence(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912  # one case per event

@@ -11,6 +11,7 @@ from headwater.planning.status import (
     ReportView,
     RunView,
 )
+from headwater.planning.volume_rows import written
 from headwater.reporting.words import (
     counts,
     duration,
@@ -64,6 +65,24 @@ def instances(status: DeploymentStatus) -> Table:
     return Table(("INSTANCE", "STATE", "CLOUD", "MACHINE", "ADDRESS", "STEP", ""), rows)
 
 
+def volumes(status: DeploymentStatus) -> Table:
+    """One row per volume."""
+    rows = tuple(
+        (
+            v.volume,
+            v.state,
+            written(v.size),
+            "yes" if v.retain else "no",
+            v.cloud or "-",
+            v.id or "-",
+            v.machine or "-",
+            shortened(v.message, _MESSAGE),
+        )
+        for v in status.volumes
+    )
+    return Table(("VOLUME", "STATE", "SIZE", "RETAIN", "CLOUD", "ID", "MACHINE", ""), rows)
+
+
 def clouds(status: ControllerStatus) -> Table:
     """One row per cloud, with how many machines there are not ours."""
     rows = tuple(
@@ -72,11 +91,12 @@ def clouds(status: ControllerStatus) -> Table:
             c.driver,
             str(c.machines),
             str(c.unknown),
+            ", ".join(f"{each.number} {each.state}" for each in c.volumes) or "-",
             shortened(c.error or c.description, _MESSAGE),
         )
         for c in status.clouds
     )
-    return Table(("CLOUD", "DRIVER", "MACHINES", "UNKNOWN", ""), rows)
+    return Table(("CLOUD", "DRIVER", "MACHINES", "UNKNOWN", "VOLUMES", ""), rows)
 
 
 def parameters(views: Sequence[ParameterView]) -> tuple[Table, ...]:

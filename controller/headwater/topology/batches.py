@@ -59,7 +59,8 @@ def _kind(order: CreateOrder) -> tuple[str | bool, ...]:
     key = tags.key
     place = (tags.installation, order.spec.cloud, key.deployment, key.node)
     login = (order.spec.login_user, order.authorized_key)
-    return (*place, tags.machine_digest, tags.revision, tags.protect, tags.orphan, *login)
+    zone = (order.zone,) if order.zone else ()
+    return (*place, tags.machine_digest, tags.revision, tags.protect, tags.orphan, *login, *zone)
 
 
 def _members(orders: Iterable[CreateOrder]) -> tuple[tuple[int, int], ...]:

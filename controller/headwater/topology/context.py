@@ -9,16 +9,33 @@ LONGEST_ANSWER = 10.0
 """Seconds that a check waits for an answer, where the interval is not shorter."""
 
 
+VOLUMES = "volumes"
+"""The step that mounts them, the first of all; what is mounted is known with the machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A volume that is attached, as its machine finds and mounts it."""
+
+    volume: str
+    """Its id at the cloud."""
+    name: str
+    path: str
+    devices: tuple[str, ...]
+    """Names that it may have on the machine; the first that exists is it. A folder is bound."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that the agent runs: a script with a `#!` line, or packages to install."""
+    """One thing that the agent runs: a script, packages to install, or volumes to mount."""
 
     name: str
-    """`pre-install`, `packages`, `post-install` or `deploy`."""
+    """`volumes`, `pre-install`, `packages`, `post-install` or `deploy`."""
     origin: str
     """The component that defines it."""
     script: str = ""
     packages: tuple[str, ...] = ()
+    mounts: tuple[Mount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from headwater.manifests.resolved import (
     Secret,
     TcpCheck,
     Update,
+    VolumeSpec,
 )
 from headwater.manifests.values import ParameterType
-from headwater.topology.context import Check, Step
+from headwater.topology.context import VOLUMES, Check, Step
 from headwater.topology.digests import digest
 from headwater.topology.hooks import Hooks, fingerprint, hooks
 from headwater.topology.keys import InstanceKey
@@ -66,6 +67,7 @@ class InstanceSpec:
     work: Work
     hooks: Hooks
     check: Check | None = None
+    volumes: tuple[VolumeSpec, ...] = ()
 
     @property
     def check_digest(self) -> str:
@@ -106,6 +108,8 @@ class Desired:
     """Deployments that must be Ready before this one is made."""
     tolerate: Mapping[str, int] = field(default_factory=dict)
     """How many instances of a node may fail; nodes of which none may are not in it."""
+    volumes_at: frozenset[str] = frozenset()
+    """The clouds where it asks for volumes."""
 
 
 def expand(deployment: ResolvedDeployment, places: Places = _NOWHERE) -> Desired:
@@ -138,6 +142,7 @@ def expand(deployment: ResolvedDeployment, places: Places = _NOWHERE) -> Desired
         secrets=_secrets(deployment),
         depends_on=deployment.depends_on,
         tolerate=_tolerate(deployment),
+        volumes_at=frozenset(s.machine.cloud for s in instances.values() if s.volumes),
     )
 
 
@@ -157,10 +162,16 @@ def _digest(deployment: ResolvedDeployment, instances: Collection[InstanceSpec])
     hooks = {spec.key.node: asked for spec in instances if (asked := fingerprint(spec.hooks))}
     encrypted = [[name, file.oid] for name, file in sorted(deployment.encrypted.items())]
     tolerate = _tolerate(deployment)
+    volumes = {
+        node.name: [[each.name, each.size, each.path, each.retain] for each in node.volumes]
+        for node in deployment.nodes.values()
+        if node.volumes
+    }
     return digest(
         {
             **({"hooks": hooks} if hooks else {}),
             **({"tolerate": tolerate} if tolerate else {}),
+            **({"volumes": volumes} if volumes else {}),
             "instances": [
                 [str(spec.key), spec.machine_digest, spec.work.digest, spec.check_digest]
                 for spec in instances
@@ -197,7 +208,9 @@ def _instances(
         if index not in node.skip
     ]
     return [
-        InstanceSpec(key, specs[cloud], digests[cloud], work[cloud], asked[cloud], check)
+        InstanceSpec(
+            key, specs[cloud], digests[cloud], work[cloud], asked[cloud], check, node.volumes
+        )
         for key, cloud in assign(node.clouds, keys, places).items()
     ]
 
@@ -230,6 +243,7 @@ def _machine_digest(spec: MachineSpec) -> str:
 
 def _work(deployment: ResolvedDeployment, node: ResolvedNode, platform: str) -> Work:
     steps = _steps(node)
+    mounts = [[each.name, each.path] for each in node.volumes]
     return Work(
         steps=steps,
         inputs=dict(node.inputs),
@@ -243,6 +257,7 @@ def _work(deployment: ResolvedDeployment, node: ResolvedNode, platform: str) -> 
                 "inputs": {name: _binding(bound) for name, bound in node.inputs.items()},
                 "outputs": sorted(node.outputs),
                 "keys": list(node.ssh_keys),
+                **({"volumes": mounts} if mounts else {}),
                 **({"types": dict(node.types)} if node.types else {}),
             }
         ),
@@ -251,7 +266,10 @@ def _work(deployment: ResolvedDeployment, node: ResolvedNode, platform: str) -> 
 
 
 def _steps(node: ResolvedNode) -> tuple[Step, ...]:
-    """Pre-install, packages, post-install, deploy; inherited recipes of a kind run root first."""
+    """Volumes, pre-install, packages, post-install, deploy.
+
+    Inherited recipes of a kind run root first.
+    """
     steps = [
         Step(name, recipe.component, recipe.text)
         for name, kind in INSTALL_STEPS
@@ -260,7 +278,8 @@ def _steps(node: ResolvedNode) -> tuple[Step, ...]:
     if node.packages:
         after = sum(step.name == "pre-install" for step in steps)
         steps.insert(after, Step("packages", node.component, packages=node.packages))
-    return tuple(steps)
+    first = (Step(VOLUMES, node.component),) if node.volumes else ()
+    return (*first, *steps)
 
 
 def _check(node: ResolvedNode) -> Check | None:

@@ -140,6 +140,8 @@ class CreateOrder:
     """The public login key in OpenSSH form."""
     batch: Batch | None = None
     """The call that makes it together with its equals, where the cloud can."""
+    zone: str = ""
+    """Where it must be to have its volumes; empty where that is no matter."""
 
 
 class Ability(Enum):

@@ -8,6 +8,8 @@ CONTACT=$(ss-get contact)
 PEERS=$(ss-get --timeout 240 peers)
 PORT=7000
 NEWS=$HOME/news
+# A volume: it outlives the machine. (HEADWATER_ROOT is set where the machine is a mere folder.)
+KEPT=$HEADWATER_ROOT/srv/news
 
 cat >"$NEWS/store.py" <<'END'
 import json, os, random, sys, threading, time, uuid
@@ -15,9 +17,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import ThreadingMixIn
 from urllib.request import ProxyHandler, build_opener
 
-HOST, PORT, SITE, CONTACT = sys.argv[1:5]
-PEERS = [peer for peer in sys.argv[5:] if peer != HOST]
-FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stories")
+HOST, PORT, KEPT, SITE, CONTACT = sys.argv[1:6]
+PEERS = [peer for peer in sys.argv[6:] if peer != HOST]
+FILE = os.path.join(KEPT, "stories")
 PAUSE = 5.0
 FEW = 3
 
@@ -124,7 +126,7 @@ server.serve_forever()
 END
 
 # shellcheck disable=SC2086  # one peer per word
-"$NEWS/serve" "$HOST" "$PORT" store.py "$SITE" "$CONTACT" $PEERS
+"$NEWS/serve" "$HOST" "$PORT" store.py "$KEPT" "$SITE" "$CONTACT" $PEERS
 ss-set url.stories "http://$HOST:$PORT/stories"
 ss-set ready true
 echo "Stories of $SITE at http://$HOST:$PORT/stories"

@@ -12,6 +12,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from fakes.ec2.refusals import Refused
+from fakes.ec2.volumes import MotoVolumes
 from fakes.hosting import Guest, Timing
 
 REGION = "us-east-1"
@@ -41,6 +42,9 @@ class MotoAccount:
     _due: dict[str, tuple[float, str]] = field(default_factory=dict)
     """What becomes of an instance, and when."""
 
+    def __post_init__(self) -> None:
+        self._volumes = MotoVolumes(self._moto, lambda: self._backend)
+
     def ask(self, said: dict[str, str]) -> str:
         """Raises Refused."""
         self._settle()
@@ -50,6 +54,8 @@ class MotoAccount:
                 return self._run(said)
             case "TerminateInstances":
                 return self._terminate(said)
+            case "CreateVolume" | "AttachVolume" | "DeleteVolume":
+                return self._volumes.ask(said)
             case "DeleteSecurityGroup":
                 self._check_unused(said["GroupId"])
             case "DescribeInstances" if "client-token" in said.values():
@@ -152,7 +158,8 @@ class MotoAccount:
             if not re.fullmatch("i-[0-9a-f]+", id):
                 raise Refused("InvalidInstanceID.Malformed", f'Invalid id: "{id}"')
         present = {instance.id for instance in self.present}
-        body = self._moto(said)
+        with self._volumes.held():
+            body = self._moto(said)
         for id in present.intersection(ids):
             if self.guest.stop is not None:
                 self.guest.stop(id)
@@ -178,6 +185,7 @@ class MotoAccount:
             if at <= now:
                 del self._due[id]
                 self.become(id, state)
+        self._volumes.let_go()
 
     def _moto(self, said: dict[str, str]) -> str:
         """Raises Refused."""

@@ -15,8 +15,8 @@ MODULES = sorted(
 # All of them are in the standard library of 3.6 and of every later version.
 IN_36 = {
     "_socket", "array", "base64", "binascii", "errno", "fcntl", "gzip", "io", "json", "os", "re",
-    "select", "selectors", "shutil", "signal", "socket", "stat", "sys", "tarfile", "time",
-    "traceback", "typing", "urllib",
+    "select", "selectors", "shutil", "signal", "socket", "stat", "subprocess", "sys",
+    "tarfile", "time", "traceback", "typing", "urllib",
 }  # fmt: skip
 NEWER = {"removeprefix", "removesuffix", "recv_fds", "send_fds", "waitstatus_to_exitcode"}
 

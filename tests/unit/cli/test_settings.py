@@ -29,6 +29,14 @@ def test_flags_beat_the_environment_and_that_beats_the_file(here: Path):
     assert (settings.branch, settings.workers, settings.path) == ("c", 8, "p")
 
 
+def test_a_quarantine_is_a_duration_and_there_is_none_by_default(here: Path):
+    assert load({}, environ={}).quarantine == 0
+    (here / "headwater.toml").write_text('quarantine = "24h"\n')
+    assert load({}, environ={}).quarantine == 24 * 3600
+    with pytest.raises(Refused, match="HEADWATER_QUARANTINE"):
+        load({}, environ={"HEADWATER_QUARANTINE": "-1"})
+
+
 def test_a_named_file_is_read_instead_and_its_paths_are_its_own(here: Path):
     (here / "headwater.toml").write_text('branch = "a"\n')
     (here / "etc").mkdir()

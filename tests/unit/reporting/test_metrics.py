@@ -78,6 +78,7 @@ def test_gauges_are_the_present_snapshot(world: World):
     assert world.value("instances", deployment="hello", state="ready") == 2
     assert world.value("machines", cloud="local", state="ready") == 4
     assert world.value("unknown_machines", cloud="local") == 1
+    assert world.value("volumes", cloud="local", state="leaked") == 2
     assert world.value("deployment_ready", name="gpod") == 1
     assert world.value("queue_depth") == 4
 

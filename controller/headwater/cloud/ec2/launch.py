@@ -53,6 +53,7 @@ class Launches:
             "UserData": base64.b64encode(data.encode()).decode(),
             **tag_specification("instance", tags),
             **self._disk(query, order.spec),
+            **({"Placement.AvailabilityZone": order.zone} if order.zone else {}),
         }
 
     def network(self, spec: MachineSpec, groups: Sequence[str]) -> Mapping[str, str]:

@@ -14,10 +14,12 @@ from headwater.cloud.ec2.instances import PRESENT, Instances
 from headwater.cloud.ec2.launch import Launches, explained
 from headwater.cloud.ec2.query import Query, code_of, filters, items, numbered, text
 from headwater.cloud.ec2.types import types
+from headwater.cloud.ec2.volumes import Ec2Volumes
 from headwater.cloud.machines import tags_of
 from headwater.cloud.seen import Seen
 from headwater.cloud.sizes import prices
 from headwater.cloud.tags import CLOUD, INSTALLATION
+from headwater.cloud.volumes import Volumes
 from headwater.topology.machines import Ability, Batch, Capabilities, CreateOrder, MachineSpec
 from headwater.topology.sizes import Offer
 
@@ -33,6 +35,7 @@ ABILITIES = frozenset(
         Ability.BATCH,
         Ability.ENDS,
         Ability.PORTS,
+        Ability.VOLUMES,
     }
 )
 _GONE = "InvalidInstanceID"
@@ -110,6 +113,9 @@ class Ec2:
 
     def tidy(self, chores: Sequence[str]) -> None:
         self._account.groups.remove(self._firewall, chores)
+
+    def volumes(self) -> Volumes:
+        return Ec2Volumes(self._query, self._account)
 
     def _present(self, wanted: Mapping[str, Sequence[str]]) -> Sequence[Node]:
         pages = self._query.pages(

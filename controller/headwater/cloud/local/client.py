@@ -6,9 +6,11 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from typing import Any
 
 from headwater.cloud.local.layout import Layout, socket_address
+from headwater.cloud.local.volumes import load_all
 from headwater.cloud.local.wire import HostError, encode, result
 
 _log = logging.getLogger("headwater.cloud.local")
@@ -27,6 +29,12 @@ class HostClient:
     def has_machines(self) -> bool:
         """Whether a listing can hold anything. Starts nothing."""
         return bool(self._layout.ids())
+
+    def volumes(self) -> Any:
+        """Every volume as it is shown; starts nothing as long as no machine can have one."""
+        found = load_all(self._layout)
+        used = any(volume.machine for volume in found)
+        return self.ask("volumes") if used else [asdict(volume) for volume in found]
 
     def ask(self, verb: str, **arguments: Any) -> Any:
         """The host's result; the host is started, once, when it is dead or ends meanwhile.

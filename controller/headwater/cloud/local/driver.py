@@ -16,8 +16,10 @@ from libcloud.compute.base import (
     NodeImage,
     NodeLocation,
     NodeSize,
+    StorageVolume,
+    VolumeSnapshot,
 )
-from libcloud.compute.types import NodeState
+from libcloud.compute.types import NodeState, StorageVolumeState
 
 from headwater.cloud.local.client import HostClient
 from headwater.cloud.local.layout import Layout
@@ -115,6 +117,50 @@ class LocalNodeDriver(NodeDriver):
                 raise _http(error) from error
         return True
 
+    def list_volumes(self) -> list[StorageVolume]:
+        """Every volume of the directory, whether a machine has it or not."""
+        try:
+            return [self._volume(shown) for shown in self._host.volumes()]
+        except HostError as error:
+            raise _http(error) from error
+
+    def create_volume(  # noqa: PLR0917  # libcloud's signature
+        self,
+        size: int,
+        name: str,
+        location: NodeLocation | None = None,
+        snapshot: VolumeSnapshot | None = None,
+        ex_metadata: Mapping[str, str] | None = None,
+        ex_clienttoken: str | None = None,
+    ) -> StorageVolume:
+        """An empty folder that outlives machines. The same token means the same volume."""
+        del location, snapshot
+        order = {
+            "name": name,
+            "token": ex_clienttoken or uuid.uuid4().hex,
+            "size": size,
+            "metadata": dict(ex_metadata or {}),
+        }
+        return self._volume(self._ask("make-volume", order=order))
+
+    def attach_volume(self, node: Node, volume: StorageVolume, device: str | None = None) -> bool:
+        """On the machine at once, at the place that `extra["devices"]` of the volume tells."""
+        del device
+        self._ask("attach-volume", id=volume.id, machine=node.id)
+        return True
+
+    def destroy_volume(self, volume: StorageVolume) -> bool:
+        """With all that is in it; refused while a machine has it, and done when it is gone."""
+        try:
+            self._host.ask("delete-volume", id=volume.id)
+        except HostError as error:
+            if error.code != _GONE:
+                raise _http(error) from error
+        return True
+
+    def ex_set_volume_metadata(self, volume: StorageVolume, metadata: Mapping[str, str]) -> None:
+        self._ask("mark-volume", id=volume.id, metadata=dict(metadata))
+
     def ex_stop_node(self, node: Node) -> Node:
         """Shut down: programs get SIGTERM and 3 s. The file system stays."""
         return self._node(self._ask("stop", id=node.id))
@@ -160,6 +206,22 @@ class LocalNodeDriver(NodeDriver):
         if "error" in answer:
             return _http(HostError(**answer["error"]))
         return self._node(answer["node"])
+
+    def _volume(self, shown: Mapping[str, Any]) -> StorageVolume:
+        used = bool(shown["machine"])
+        return StorageVolume(
+            shown["id"],
+            shown["name"],
+            shown["size"],
+            self,
+            StorageVolumeState.INUSE if used else StorageVolumeState.AVAILABLE,
+            {
+                "metadata": shown["metadata"],
+                "attached_to": shown["machine"],
+                "devices": [shown["device"]] if used else [],
+                "created": datetime.fromisoformat(shown["created"]),
+            },
+        )
 
     def _node(self, shown: Mapping[str, Any]) -> Node:
         return Node(

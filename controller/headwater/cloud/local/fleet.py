@@ -18,6 +18,7 @@ from headwater.cloud.local.levels.shape import Level, LevelUnavailableError
 from headwater.cloud.local.probe import Prober
 from headwater.cloud.local.record import CorruptRecordError, Record, load
 from headwater.cloud.local.resident import Resident
+from headwater.cloud.local.volumes import Shelf
 from headwater.cloud.local.wire import HostError, failure
 
 _log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Fleet:
         self._residents: dict[str, Resident] = {}
         self._notes: list[str] = []
         self._creations: dict[str, asyncio.Task[Record]] = {}
+        self.shelf = Shelf(layout)
 
     @property
     def empty(self) -> bool:
@@ -45,6 +47,7 @@ class Fleet:
         """Find again what an earlier host process of the directory has left."""
         found = [each for each in map(self._find, self._layout.ids()) if each is not None]
         await asyncio.gather(*(self._recover(each) for each in found))
+        self.shelf.recover(self._residents)
 
     def close(self) -> None:
         for each in self._residents.values():
@@ -89,7 +92,26 @@ class Fleet:
         resident = self._resident(id)
         with _TranslatedErrors(f"machine {id} cannot be removed"):
             await resident.remove()
+            self.shelf.let_go(id)
         self._residents.pop(id, None)
+
+    def make_volume(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        with _TranslatedErrors(f"volume {order['name']} cannot be made"):
+            return self.shelf.make(order)
+
+    def attach_volume(self, id: str, machine: str) -> dict[str, Any]:
+        resident = self._resident(machine)
+        device = self._levels[resident.record.level].device(resident.record, id)
+        with _TranslatedErrors(f"volume {id} cannot be attached"):
+            return self.shelf.attach(id, machine, device)
+
+    def mark_volume(self, id: str, metadata: Mapping[str, str]) -> dict[str, Any]:
+        with _TranslatedErrors(f"volume {id} cannot be marked"):
+            return self.shelf.mark(id, metadata)
+
+    async def delete_volume(self, id: str) -> None:
+        with _TranslatedErrors(f"volume {id} cannot be deleted"):
+            self.shelf.delete(id)
 
     async def remove_all(self) -> None:
         await asyncio.gather(*(self.remove(id) for id in list(self._residents)))
@@ -118,6 +140,7 @@ class Fleet:
                 await resident.create()
         except BaseException:
             self._residents.pop(record.id)
+            self.shelf.let_go(record.id)
             raise
         return resident.record
 

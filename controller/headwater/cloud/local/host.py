@@ -47,6 +47,7 @@ class Host:
             "stop": self._fleet.stop,
             "kill": self._fleet.kill,
             "remove": self._fleet.remove,
+            "delete-volume": self._fleet.delete_volume,
         }
         self._clients = 0
         self._over = asyncio.Event()
@@ -102,6 +103,18 @@ class Host:
                 return await self._fleet.probe()
             case {"verb": verb, "id": id} if verb in self._verbs:
                 return await self._verbs[verb](id)
+        return self._obey_for_volumes(request)
+
+    def _obey_for_volumes(self, request: dict[str, Any]) -> Any:
+        match request:
+            case {"verb": "volumes"}:
+                return self._fleet.shelf.listing()
+            case {"verb": "make-volume", "order": order}:
+                return self._fleet.make_volume(order)
+            case {"verb": "attach-volume", "id": id, "machine": machine}:
+                return self._fleet.attach_volume(id, machine)
+            case {"verb": "mark-volume", "id": id, "metadata": metadata}:
+                return self._fleet.mark_volume(id, metadata)
         raise HostError(400, f"the local cloud's host does not know this request: {request}")
 
     async def _watch_directory(self) -> None:
@@ -231,6 +244,9 @@ def _leave(layout: Layout, lock: IO[bytes]) -> None:
     if not layout.ids():
         with contextlib.suppress(OSError):
             layout.machines.rmdir()
+        for folder in (layout.attached(""), layout.volumes):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
         remove_tree(layout.template)
         layout.log.unlink(missing_ok=True)
     layout.lock.unlink(missing_ok=True)

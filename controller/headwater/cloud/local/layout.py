@@ -35,6 +35,19 @@ class Layout:
         return self.root / "machines"
 
     @property
+    def volumes(self) -> Path:
+        """Volumes that no machine has, each beside its record."""
+        return self.root / "volumes"
+
+    def attached(self, machine: str) -> Path:
+        """The volumes that the machine has; not below its folder, which goes with it."""
+        return self.root / "attached" / machine
+
+    def plugged(self) -> list[str]:
+        """Machines that have a folder of volumes."""
+        return folders(self.root / "attached")
+
+    @property
     def template(self) -> Path:
         """What every sandbox starts with."""
         return self.root / "template"
@@ -54,10 +67,15 @@ class Layout:
 
     def ids(self) -> list[str]:
         """Every machine that has a directory, sorted; none when there is no directory at all."""
-        try:
-            return sorted(entry.name for entry in os.scandir(self.machines) if entry.is_dir())
-        except FileNotFoundError:
-            return []
+        return folders(self.machines)
+
+
+def folders(place: Path) -> list[str]:
+    """Names, sorted; none where there is no such place."""
+    try:
+        return sorted(entry.name for entry in os.scandir(place) if entry.is_dir())
+    except FileNotFoundError:
+        return []
 
 
 @contextmanager

@@ -23,12 +23,15 @@ from headwater.cloud.local.levels.shape import (
     login_environment,
 )
 from headwater.cloud.local.levels.tree import (
+    VOLUMES,
     bind_devices,
+    bind_volumes,
     boot_mounts,
     lay_devices,
     lay_hosts,
     link_programs,
     own_folders,
+    unbind_volumes,
 )
 from headwater.cloud.local.record import Holder, Record
 
@@ -57,6 +60,7 @@ class MachineLevel:
         programs = [each.name for each in link_programs(tree)]
         lay_devices(tree / "dev")
         lines = [*boot_mounts(tree), *bind_devices(tree)]
+        lines.append(bind_volumes(self._layout.attached(record.id), tree))
         lines.append(holder.mount_line("sysfs", tree / "sys", "sysfs", "ro,nosuid,nodev,noexec"))
         lines.extend(self._lay_overlay(record, name) for name in (*_SYSTEM, *programs))
         self._fstab(record).write_text("".join(lines))
@@ -90,6 +94,10 @@ class MachineLevel:
         environment = login_environment("/root") | self._network.environment(record.address)
         return Command(entered, environment, enters=True)
 
+    def device(self, record: Record, volume: str) -> str:
+        del record  # the same on every machine
+        return f"/{VOLUMES}/{volume}"
+
     def alive(self, record: Record) -> bool:
         return record.holder is not None and holder.alive(record.holder)
 
@@ -102,6 +110,7 @@ class MachineLevel:
 
     def clear(self, record: Record) -> None:
         self._network.release(record.id)
+        unbind_volumes(self._layout.attached(record.id))
 
     def _refuse_hopeless(self) -> None:
         """Say in plain words what the kernel would refuse with a number."""

@@ -49,6 +49,9 @@ class ProcessLevel:
         }
         return Command(argv, environment, home)
 
+    def device(self, record: Record, volume: str) -> str:
+        return str(self._layout.attached(record.id) / volume)
+
     def alive(self, record: Record) -> bool:
         return record.boot == processes.boot_id()
 

@@ -16,11 +16,14 @@ from headwater.cloud.local.levels import holder
 from headwater.cloud.local.levels.shape import Command, Place, login_environment
 from headwater.cloud.local.levels.template import Template
 from headwater.cloud.local.levels.tree import (
+    VOLUMES,
     bind_devices,
+    bind_volumes,
     boot_mounts,
     lay_hosts,
     link_programs,
     own_folders,
+    unbind_volumes,
 )
 from headwater.cloud.local.record import Holder, Record
 
@@ -56,6 +59,7 @@ class SandboxLevel:
         lines = boot_mounts(tree)
         lines.append(holder.mount_line(self._template.dev(), tree / "dev", "none", "bind,ro"))
         lines.extend(bind_devices(tree))
+        lines.append(bind_volumes(self._layout.attached(record.id), tree))
         for each in (Path("/usr"), *programs, *bound):
             target = tree / each.relative_to("/")
             lines.append(holder.mount_line(each, target, "none", "rbind,ro"))
@@ -77,6 +81,10 @@ class SandboxLevel:
         entered = holder.enter(record.holder, _ENTER, argv)
         return Command(entered, login_environment("/root"), enters=True)
 
+    def device(self, record: Record, volume: str) -> str:
+        del record  # the same on every machine
+        return f"/{VOLUMES}/{volume}"
+
     def alive(self, record: Record) -> bool:
         return record.holder is not None and holder.alive(record.holder)
 
@@ -87,7 +95,7 @@ class SandboxLevel:
         holder.end(record.holder, self._layout.tree(record.id))
 
     def clear(self, record: Record) -> None:
-        """Nothing is kept outside of the folder."""
+        unbind_volumes(self._layout.attached(record.id))
 
     def _fstab(self, record: Record) -> Path:
         return self._layout.machine(record.id) / "fstab"

@@ -62,6 +62,9 @@ class Level(Protocol):
 
     def command(self, record: Record, argv: Sequence[str]) -> Command: ...
 
+    def device(self, record: Record, volume: str) -> str:
+        """Where an attached volume is found on the machine."""
+
     def alive(self, record: Record) -> bool:
         """Whether a machine that was started in this boot of the host still runs."""
 

@@ -1,6 +1,7 @@
 """Parts of a machine's file system that the levels with namespaces share."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from headwater.cloud.local.levels.holder import mount_line
@@ -17,9 +18,13 @@ _LINKS = {
 }
 
 
+VOLUMES = ".volumes"
+"""Where the volumes of a machine with a root of its own are found."""
+
+
 def own_folders(tree: Path, more: Sequence[str]) -> None:
     """Folders that every machine has for itself; `.old` is where the host's root goes at boot."""
-    for folder in ("root", "home", "proc", "dev", "run", "mnt", ".old", *more):
+    for folder in ("root", "home", "proc", "dev", "run", "mnt", ".old", VOLUMES, *more):
         (tree / folder).mkdir(parents=True)
     for folder in ("tmp", "var/tmp"):
         (tree / folder).mkdir(parents=True, exist_ok=True)
@@ -73,6 +78,18 @@ def boot_mounts(tree: Path) -> list[str]:
         ),
         mount_line("tmpfs", tree / "run", "tmpfs", "nosuid,nodev,mode=755,size=64m"),
     ]
+
+
+def bind_volumes(attached: Path, tree: Path) -> str:
+    """The folder of the machine's volumes, which come and go while it runs."""
+    attached.mkdir(parents=True, exist_ok=True)
+    return mount_line(attached, tree / VOLUMES, "none", "bind")
+
+
+def unbind_volumes(attached: Path) -> None:
+    """What is in it still is not the level's to remove."""
+    with suppress(OSError):
+        attached.rmdir()
 
 
 def lay_hosts(etc: Path) -> None:
