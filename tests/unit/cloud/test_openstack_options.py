@@ -10,7 +10,7 @@ from headwater.errors import Stalled
 from headwater.manifests.cloud import Cloud
 from headwater.manifests.resolved import ResolvedCloud
 
-README = Path(__file__).parents[3] / "README.md"
+README = Path(__file__).parents[3] / "controller/headwater/cloud/README.md"
 WHERE = {"auth_url": "https://cloud.example.org:5000/v3/"}
 WHO = {"username": "ada", "password": "geheim", "project": "lab"}
 USER = {"name": "ada", "domain": {"name": "Default"}, "password": "geheim"}
