@@ -121,6 +121,11 @@ class Cinder:
         for disk in self.held(server):
             self._begin(disk, "detaching", "available")
 
+    def finish(self) -> None:
+        """All that is pending."""
+        self._due = {id: (0.0, status) for id, (_, status) in self._due.items()}
+        self.settle()
+
     def settle(self) -> None:
         """What is due by now."""
         now = time.monotonic()
