@@ -117,13 +117,13 @@ def _code(error: BaseException) -> int | None:
 
 
 def _asks_to_wait(error: BaseException) -> float | None:
-    """Seconds. Quotas that are full are said with a `Retry-After` too, under other codes."""
+    """Seconds. Quotas that are full are said with a `Retry-After` too, of 0 or by other codes."""
     if isinstance(error, RateLimitReachedError):
         return float(error.retry_after)
     if not isinstance(error, BaseHTTPError) or _code(error) not in _LATER:
         return None
     told = str((error.headers or {}).get("retry-after", ""))
-    return float(told) if told.isdecimal() else None
+    return float(told) if told.isdecimal() and int(told) else None
 
 
 def _presentable(error: BaseException) -> str:

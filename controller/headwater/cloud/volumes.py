@@ -113,7 +113,7 @@ class DriverVolumes:
         there = self._find(volume)
         if there.machine != machine.id.id:
             if not there.is_free:
-                raise _in_use(there)
+                raise in_use(there)
             node = Node(machine.id.id, "", NodeState.RUNNING, [], [], self._driver)
             self._driver.attach_volume(node, self._bare(there))
             there = self._find(volume)
@@ -129,7 +129,7 @@ class DriverVolumes:
         if there is None:
             return
         if not there.is_free and there.state is not VolumeState.FAILED:
-            raise _in_use(there)
+            raise in_use(there)
         self._driver.destroy_volume(self._bare(there))
 
     def _present(self) -> Sequence[StorageVolume]:
@@ -184,6 +184,7 @@ def _created(said: object) -> datetime | None:
     return said if said.tzinfo else said.replace(tzinfo=UTC)
 
 
-def _in_use(volume: Volume) -> Transient:
+def in_use(volume: Volume) -> Transient:
+    """Why nothing can be done with it now."""
     has = volume.machine or "a machine"
     return Transient(f"volume {volume.id} ({volume.key}) is in use: {has} still has it")

@@ -202,7 +202,13 @@ async def test_planners_are_told_that_there_are_no_tokens(gateway) -> None:
     able = gateway.capabilities("lab")
 
     assert not able.idempotent
-    assert able.abilities == {Ability.TAGS, Ability.USER_DATA, Ability.BATCH, Ability.PORTS}
+    assert able.abilities == {
+        Ability.TAGS,
+        Ability.USER_DATA,
+        Ability.BATCH,
+        Ability.PORTS,
+        Ability.VOLUMES,
+    }
 
 
 async def test_a_machine_answers_with_the_key_of_the_call_that_made_it(

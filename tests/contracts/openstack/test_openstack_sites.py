@@ -2,7 +2,7 @@
 
 HEADWATER_TEST_OPENSTACK_CLOUD names a TOML file: the options and credentials of a Cloud manifest,
 as one table. HEADWATER_TEST_OPENSTACK_IMAGE and HEADWATER_TEST_OPENSTACK_SIZE are those of its
-machines; two are made there, and go again.
+machines; two are made there, and a volume where it has any, and go again.
 """
 
 import asyncio
@@ -31,6 +31,7 @@ from headwater.manifests.resolved import ResolvedCloud, Size
 from headwater.topology.batches import batched
 from headwater.topology.keys import InstanceKey
 from headwater.topology.machines import (
+    Ability,
     CreateOrder,
     Machine,
     MachineSpec,
@@ -38,6 +39,7 @@ from headwater.topology.machines import (
     Tags,
     machine_name,
 )
+from headwater.topology.volumes import Volume, VolumeKey, VolumeOrder, VolumeState, VolumeTags
 
 PREFIX = "HEADWATER_TEST_OPENSTACK_"
 
@@ -75,6 +77,15 @@ class Site:
                 await gateway.terminate(machine)
             await gateway.close()
 
+    async def volume(self, gateway: Gateway, *states: VolumeState) -> Volume:
+        """The only one that there is, when it is in one of these."""
+        async with asyncio.timeout(self.seconds):
+            while True:
+                for volume in (await gateway.observe_volumes("lab")).volumes:
+                    if volume.state in states:
+                        return volume
+                await asyncio.sleep(self.seconds / 200)
+
     async def until(
         self, gateway: Gateway, condition: Callable[[Sequence[Machine]], bool]
     ) -> list[Machine]:
@@ -94,6 +105,7 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
         spec = MachineSpec("lab", "debian", IMAGE, Size(name="m1.tiny"), open=("80/tcp",))
         with openstack_endpoint() as endpoint:
             endpoint.project.nova.timing.boot = endpoint.project.nova.timing.end = 0.1
+            endpoint.project.cinder.pending = 0.1
             cloud = endpoint.cloud("lab", floating_network="public")
             yield Site(cloud, spec, installation, login, 20.0)
         return
@@ -137,6 +149,33 @@ def _left(driver: Any, site: Site) -> tuple[int, int]:
     ours = [g for g in driver.ex_list_security_groups() if site.installation in g.name]
     floating = driver.network_connection.request("/v2.0/floatingips").object["floatingips"]
     return len(ours), len([each for each in floating if site.installation in each["description"]])
+
+
+async def test_a_volume_goes_from_machine_to_machine_and_leaves_nothing(site, tmp_path) -> None:
+    async with site.opened(tmp_path) as gateway:
+        if Ability.VOLUMES not in gateway.capabilities("lab").abilities:
+            pytest.skip("it has no block storage")
+        await gateway.create(site.orders(1, 2))
+        first, second = await site.until(
+            gateway,
+            lambda found: len(found) == 2 and all(machine.is_reachable for machine in found),
+        )
+        tags = VolumeTags(site.installation, VolumeKey(first.key, "store"))
+        order = VolumeOrder("hello-web-1-store", "token", tags, 1 << 30, first)
+        made = await gateway.create_volume(order)
+        try:
+            for machine in (first, second):
+                free = await site.volume(gateway, VolumeState.AVAILABLE)
+                begun = await gateway.attach_volume(free, machine, frozenset())
+                held = await site.volume(gateway, VolumeState.ATTACHED)
+                assert (held.id, held.tags, held.machine) == (made.id, tags, machine.id.id)
+                assert held.devices == begun.devices
+                await gateway.terminate(machine)
+        finally:
+            rest = await site.volume(gateway, VolumeState.AVAILABLE, VolumeState.FAILED)
+            await gateway.delete_volume(rest)
+
+        assert (await gateway.observe_volumes("lab")).volumes == ()
 
 
 async def test_libcloud_reads_the_same_in_the_answers(site, tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""OpenStack behind a real socket: keystone, nova, neutron and glance of one project."""
+"""OpenStack behind a real socket: keystone, nova, neutron, glance and cinder of one project."""
 
 import json
 import re
@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from fakes.openstack import keystone
+from fakes.openstack.attachments import Attachments
+from fakes.openstack.cinder import Cinder
 from fakes.openstack.glance import Glance
 from fakes.openstack.keystone import Keystone
 from fakes.openstack.neutron import Neutron
@@ -42,7 +44,9 @@ class Project:
         self.keystone = Keystone(self.id)
         self.neutron = Neutron(self.id)
         self.glance = Glance()
-        self.nova = Nova(self.id, self.neutron, self.glance)
+        self.cinder = Cinder(self.id)
+        self.nova = Nova(self.id, self.neutron, self.glance, self.cinder)
+        self.attachments = Attachments(self.nova, self.cinder)
 
 
 @dataclass
@@ -87,7 +91,11 @@ class OpenStackEndpoint:
     def serve(self, request: Request) -> Answer:
         parts = urlsplit(request.path)
         _, service, *_ = parts.path.split("/")
-        path = re.sub(r"^/(compute/v2\.1|network/v2\.0|image/v2|identity/v3)", "", parts.path)
+        path = re.sub(
+            r"^/(compute/v2\.1|network/v2\.0|image/v2|identity/v3|volume/v3/[0-9a-f]+)",
+            "",
+            parts.path,
+        )
         action = f"{request.method} {_ID.sub('*', path)}"
         body = json.loads(request.body) if request.body else None
         wanted = parse_qs(parts.query)
@@ -110,7 +118,12 @@ class OpenStackEndpoint:
                 token, told = self.project.keystone.issue(body, f"http://127.0.0.1:{self.port}")
                 return Answer(201, json.dumps(told), headers={"X-Subject-Token": token})
             self.project.keystone.check(request.headers.get("x-auth-token", ""))
-            services = {"compute": self._compute, "network": self._network, "image": self._image}
+            services = {
+                "compute": self._compute,
+                "network": self._network,
+                "image": self._image,
+                "volume": self._volume,
+            }
             status, told = services[service](request.method, path, wanted, body)
             return Answer(status, "" if told is None else json.dumps(told))
 
@@ -127,6 +140,10 @@ class OpenStackEndpoint:
                 return 200, {"server": nova.shown(nova.one(id))}
             case "GET", ["servers", id, "os-security-groups"]:
                 return 200, nova.groups_of(id)
+            case "POST", ["servers", id, "os-volume_attachments"]:
+                return 200, self.project.attachments.attach(id, body["volumeAttachment"])
+            case "GET", ["servers", id, "os-volume_attachments", volume]:
+                return 200, self.project.attachments.show(id, volume)
             case "DELETE", ["servers", id]:
                 nova.delete(id)
                 return 204, None
@@ -163,6 +180,26 @@ class OpenStackEndpoint:
             case "GET", ["images", id]:
                 return 200, self.project.glance.one(id)
         raise Refused(404, f"The resource could not be found: {path} {body}")
+
+    def _volume(self, method: str, path: str, wanted: Wanted, body: Any) -> tuple[int, object]:
+        cinder = self.project.cinder
+        self.project.nova.settle()
+        match method, path.split("/")[1:]:
+            case "GET", ["volumes", "detail"]:
+                where = f"http://127.0.0.1:{self.port}/volume/v3/{self.project.id}"
+                return 200, cinder.find(wanted, where)
+            case "POST", ["volumes"]:
+                return 202, cinder.create(body["volume"])
+            case "GET", ["volumes", id]:
+                return 200, {"volume": cinder.shown(cinder.one(id))}
+            case "POST", ["volumes", id, "metadata"]:
+                return 200, cinder.tell(id, body["metadata"])
+            case "DELETE", ["volumes", id]:
+                cinder.delete(id)
+                return 202, None
+            case "GET", ["os-availability-zone"]:
+                return 200, cinder.shown_zones()
+        raise Refused(404, f"The resource could not be found: {path}")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ REGION = "RegionOne"
 USER, PASSWORD, PROJECT, DOMAIN = "ada", "geheim-7", "lab", "Default"
 APPLICATION, SECRET = "0123456789abcdef0123456789abcdef", "application-geheim"
 _PATHS = {"compute": "/compute/v2.1", "network": "/network", "image": "/image"}
+VOLUMES = "volumev3"
 
 
 @dataclass
@@ -19,6 +20,8 @@ class Keystone:
     project: str
     """Its id."""
     lifetime: timedelta = timedelta(hours=1)
+    volumes: tuple[str, str] = (VOLUMES, "/volume/v3/{project}")
+    """What cinder is called, and its path; the name is empty where there is none."""
     issued: int = 0
     _tokens: dict[str, datetime] = field(default_factory=dict)
 
@@ -43,12 +46,18 @@ class Keystone:
             "issued_at": _written(now),
             "expires_at": _written(now + self.lifetime),
             "catalog": [
-                _service("compute", "Compute Service", where),
-                _service("network", "neutron", where),
-                _service("image", "glance", where),
+                _service("compute", "Compute Service", where + _PATHS["compute"]),
+                _service("network", "neutron", where + _PATHS["network"]),
+                _service("image", "glance", where + _PATHS["image"]),
+                *self._volumes(where),
             ],
         }
         return id, {"token": told}
+
+    def _volumes(self, where: str) -> list[object]:
+        kind, path = self.volumes
+        url = where + path.format(project=self.project)
+        return [_service(kind, "cinder", url)] if kind else []
 
     def check(self, token: str) -> None:
         """Raises Refused."""
@@ -78,11 +87,10 @@ class Keystone:
         return project in (by_name, {**by_name, "domain": {"id": "default"}}, {"id": self.project})
 
 
-def _service(kind: str, name: str, where: str) -> object:
+def _service(kind: str, name: str, url: str) -> object:
     """Two interfaces; the one that is not public leads nowhere."""
-    path = _PATHS[kind]
-    public = {"interface": "public", "url": where + path, "region": REGION, "region_id": REGION}
-    internal = {**public, "interface": "internal", "url": "http://127.0.0.1:9" + path}
+    public = {"interface": "public", "url": url, "region": REGION, "region_id": REGION}
+    internal = {**public, "interface": "internal", "url": "http://127.0.0.1:9"}
     return {"type": kind, "name": name, "id": kind, "endpoints": [internal, public]}
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fakes.hosting import Guest, Timing
+from fakes.openstack.cinder import Cinder
 from fakes.openstack.glance import Glance
 from fakes.openstack.neutron import Neutron
 from fakes.openstack.refusals import Refused
@@ -56,6 +57,11 @@ class Server:
     hidden: float = 0.0
     """When nova's own cache hears of floating addresses."""
 
+    @property
+    def zone(self) -> str:
+        asked = str(self.asked.get("availability_zone") or "nova")
+        return asked if self.status == "ACTIVE" else ""
+
 
 @dataclass
 class Nova:
@@ -64,6 +70,7 @@ class Nova:
     project: str
     neutron: Neutron
     glance: Glance
+    cinder: Cinder
     timing: Timing = field(default_factory=Timing)
     guest: Guest = field(default_factory=Guest)
     quota: int = 1000
@@ -151,7 +158,7 @@ class Nova:
             "status": server.status,
             "OS-EXT-STS:task_state": server.task,
             "OS-EXT-STS:vm_state": server.status.lower(),
-            "OS-EXT-AZ:availability_zone": "nova" if server.status == "ACTIVE" else "",
+            "OS-EXT-AZ:availability_zone": server.zone,
             "metadata": dict(server.asked.get("metadata", {})),
             "created": server.created,
             "updated": server.created,
@@ -214,6 +221,7 @@ class Nova:
                 if self.servers[id].task == "deleting":
                     del self.servers[id]
                     self.neutron.remove_ports(id)
+                    self.cinder.let_go(id)
                 else:
                     self._become_active(self.servers[id])
 

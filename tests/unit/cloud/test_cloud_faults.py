@@ -71,8 +71,9 @@ def test_whoever_says_when_to_come_back_is_only_busy(code: int) -> None:
     assert answer.retry_after == 7
 
 
-def test_a_quota_that_is_full_does_not_pass_by_waiting() -> None:
-    error = BaseHTTPError(403, "Quota exceeded", {"retry-after": "0"})  # type: ignore[no-untyped-call]
+@pytest.mark.parametrize("code", [403, 413])
+def test_a_quota_that_is_full_does_not_pass_by_waiting(code: int) -> None:
+    error = BaseHTTPError(code, "Quota exceeded", {"retry-after": "0"})  # type: ignore[no-untyped-call]
 
     assert isinstance(classify(error, "openstack", "cloud 'lab'"), QuotaExceeded)
 

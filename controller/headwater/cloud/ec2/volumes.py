@@ -11,6 +11,7 @@ from headwater.cloud.ec2.query import Query, code_of, filters, items, tag_specif
 from headwater.cloud.sizes import GIBIBYTE
 from headwater.cloud.tags import CLOUD, INSTALLATION
 from headwater.cloud.volume_tags import from_metadata, to_metadata
+from headwater.cloud.volumes import in_use
 from headwater.errors import Stalled, Transient
 from headwater.topology.machines import Machine
 from headwater.topology.volumes import (
@@ -80,7 +81,7 @@ class Ec2Volumes:
                 raise
             there = self._find(volume)
             if there.machine != machine.id.id:
-                raise _in_use(there) from error
+                raise in_use(there) from error
             return there
         return self._find(volume)
 
@@ -96,7 +97,7 @@ class Ec2Volumes:
         except Exception as error:
             code = code_of(error)
             if code == "VolumeInUse":
-                raise _in_use(volume) from error
+                raise in_use(volume) from error
             if not code.startswith("InvalidVolume.NotFound"):
                 raise
 
@@ -150,11 +151,6 @@ def _free(machine: Machine, taken: Collection[str]) -> str:
     if (found := next((name for name in names if name not in taken), None)) is None:
         raise Stalled(f"{machine.id} has {len(_LETTERS)} volumes already: EC2 names no more")
     return found
-
-
-def _in_use(volume: Volume) -> Transient:
-    has = volume.machine or "a machine"
-    return Transient(f"volume {volume.id} ({volume.key}) is in use: {has} still has it")
 
 
 def _moment(said: str) -> datetime | None:

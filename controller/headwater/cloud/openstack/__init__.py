@@ -1,1 +1,1 @@
-"""OpenStack (keystone, nova, neutron, glance), over the connections of libcloud's driver."""
+"""OpenStack (keystone, nova, neutron, glance, cinder), over connections of libcloud's driver."""

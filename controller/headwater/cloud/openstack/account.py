@@ -7,6 +7,7 @@ from headwater.cloud.openstack.flavors import Flavors
 from headwater.cloud.openstack.networks import Networks
 from headwater.cloud.openstack.options import Options
 from headwater.cloud.openstack.session import Session
+from headwater.cloud.openstack.zones import Zones
 
 
 class OpenStackAccount:
@@ -21,5 +22,6 @@ class OpenStackAccount:
         mark = f"headwater {installation} {cloud}"
         self.addresses = Addresses(mark, options.floating_network, self.networks)
         self.flavors = Flavors()
+        self.zones = Zones()
         self.ended = False
         """Machines have been ended: what they used may be unused now."""

@@ -15,9 +15,9 @@ from headwater.cloud.openstack.driver import Driver
 from headwater.errors import Transient
 
 Body = Mapping[str, Any]
-COMPUTE, NETWORK, IMAGE = "compute", "network", "image"
+COMPUTE, NETWORK, IMAGE, VOLUME = "compute", "network", "image", "volume"
 _UNAUTHORIZED = 401
-NOT_FOUND, CONFLICT = 404, 409
+BAD_REQUEST, FORBIDDEN, NOT_FOUND, CONFLICT = 400, 403, 404, 409
 
 
 class Api:
@@ -29,6 +29,7 @@ class Api:
             COMPUTE: driver.connection,
             NETWORK: driver.network_connection,
             IMAGE: driver.image_connection,
+            VOLUME: driver.volumev3_connection,
         }
 
     def get(self, service: str, path: str, **wanted: object) -> Body:
@@ -71,7 +72,8 @@ class Api:
         try:
             return self._ask(service, "GET", path, wanted)
         except BaseHTTPError as error:
-            if "marker" in wanted and "marker" in str(error):
+            lost = code_of(error) == NOT_FOUND or "marker" in str(error)
+            if "marker" in wanted and lost:
                 words = f"{path} changed while it was listed; it is listed again ({error})"
                 raise Transient(words) from error
             raise
@@ -146,7 +148,7 @@ def _told(item: Body, name: str) -> object:
 
 
 def _marker(page: Body, key: str) -> str:
-    """From nova's and neutron's links, or glance's next."""
+    """From links, as most have them, or glance's next."""
     links = [link["href"] for link in page.get(f"{key}_links", ()) if link.get("rel") == "next"]
     address = next(iter(links), page.get("next") or "")
     found = parse_qs(urlsplit(str(address)).query).get("marker", [""])

@@ -5,15 +5,17 @@ them, and know but the public interface.
 """
 
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from libcloud.compute.drivers.openstack import (
     OpenStack_2_Connection,
     OpenStack_2_ImageConnection,
     OpenStack_2_NetworkConnection,
     OpenStack_2_NodeDriver,
+    OpenStack_2_VolumeV3Connection,
 )
 
-from headwater.cloud.openstack.session import Session
+from headwater.cloud.openstack.session import VOLUMES, Session, Token
 
 
 class _Refused:
@@ -33,6 +35,8 @@ class _OfSession:
     driver: Any
     service_type: str
     auth_token: str
+    kinds: tuple[str, ...] = ()
+    """What catalogs call the service, where that is not its `service_type`."""
     version = ""
     """What some catalogs have at the end of the address, and requests have at their beginning."""
 
@@ -43,8 +47,12 @@ class _OfSession:
         session: Session = self.driver.session
         token = session.token()
         self.auth_token = token.id
-        url = session.endpoint(token, self.service_type).rstrip("/").removesuffix(self.version)
-        self._set_up_connection_info(url=url)  # type: ignore[attr-defined]  # libcloud's
+        url = session.endpoint(token, *(self.kinds or (self.service_type,))).rstrip("/")
+        where = self._address(url, token)
+        self._set_up_connection_info(url=where)  # type: ignore[attr-defined]  # libcloud's
+
+    def _address(self, url: str, token: Token) -> str:  # noqa: ARG002  # of volumes alone
+        return url.removesuffix(self.version)
 
 
 class _Compute(_OfSession, OpenStack_2_Connection):  # type: ignore[misc]  # libcloud has no types
@@ -59,12 +67,21 @@ class _Images(_OfSession, OpenStack_2_ImageConnection):  # type: ignore[misc]  #
     version = "/v2"
 
 
+class _Volumes(_OfSession, OpenStack_2_VolumeV3Connection):  # type: ignore[misc]  # as above
+    kinds = VOLUMES
+
+    def _address(self, url: str, token: Token) -> str:
+        """Whole, but where the catalog leaves the version to its readers."""
+        return url if "v3" in urlsplit(url).path.split("/") else f"{url}/v3/{token.project}"
+
+
 class Driver(OpenStack_2_NodeDriver):
     """Without a call."""
 
     connectionCls = _Compute  # noqa: N815  # libcloud's name, as those below
     network_connectionCls = _Network  # noqa: N815
     image_connectionCls = _Images  # noqa: N815
+    volumev3_connectionCls = _Volumes  # noqa: N815
 
     def __init__(self, session: Session) -> None:
         self.session = session

@@ -48,8 +48,8 @@ class Launches:
             server["networks"] = [{"uuid": network} for network in networks]
         if options.config_drive:
             server["config_drive"] = True
-        if options.zone:
-            server["availability_zone"] = options.zone
+        if zone := order.zone or options.zone:
+            server["availability_zone"] = zone
         return {"server": server}
 
     def image_id(self, spec: MachineSpec) -> str:

@@ -18,10 +18,11 @@ from headwater.cloud.openstack.driver import Driver
 from headwater.cloud.openstack.firewall import NeutronFirewall
 from headwater.cloud.openstack.launch import NETWORKS, Launches, explained
 from headwater.cloud.openstack.servers import Servers
+from headwater.cloud.openstack.session import VOLUMES
+from headwater.cloud.openstack.volumes import CinderVolumes
 from headwater.cloud.seen import Seen
 from headwater.cloud.tags import CLOUD
 from headwater.cloud.volumes import Volumes
-from headwater.errors import Stalled
 from headwater.topology.machines import Ability, Batch, Capabilities, CreateOrder, MachineSpec
 from headwater.topology.sizes import Offer
 
@@ -44,8 +45,9 @@ class OpenStack:
 
     def capabilities(self) -> Capabilities:
         options = self._account.options
+        volumes = {Ability.VOLUMES} if self._account.session.has(*VOLUMES) else set()
         return Capabilities(
-            abilities=ABILITIES,
+            abilities=ABILITIES | volumes,
             lag=LAG,
             description=f"openstack: {options.auth_url}, {options.region or 'its only region'}",
             sizes=tuple(self._account.flavors.of(self._api)),
@@ -92,7 +94,7 @@ class OpenStack:
             raise failed[0]
 
     def volumes(self) -> Volumes:
-        raise Stalled("cinder's volumes are not driven by this version: use another cloud for them")
+        return CinderVolumes(self._api, self._account)
 
     def _end(self, id: str) -> None:
         """What it used and cannot be given back now is found by a later listing."""

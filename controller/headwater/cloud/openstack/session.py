@@ -24,6 +24,8 @@ GRACE = 60.0
 _LIFE = ("issued", "expires")
 """Keystone's clock need not be ours: what counts is the time between."""
 _UNAUTHORIZED, _NOT_FOUND = 401, 404
+VOLUMES = ("block-storage", "volumev3")
+"""What catalogs call cinder; its older interfaces have other names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,17 @@ class Session:
             if self._token is not None and self._token.id == token:
                 self._token = None
 
-    def endpoint(self, token: Token, kind: str) -> str:
+    def has(self, *kinds: str) -> bool:
+        """Whether there is such a service for us. Raises what libcloud raises."""
+        token = self.token()
+        try:
+            return bool(self.endpoint(token, *kinds))
+        except Stalled:
+            return False
+
+    def endpoint(self, token: Token, *kinds: str) -> str:
         """Where a service answers. Raises Stalled where the catalog does not tell."""
-        entries = [entry for entry in token.catalog if entry.get("type") == kind]
+        entries = [entry for entry in token.catalog if entry.get("type") in kinds]
         every = [each for entry in entries for each in entry.get("endpoints", ())]
         ours = [each for each in every if each.get("interface") == self.options.interface]
         regions = sorted({str(each.get("region") or each.get("region_id")) for each in ours})
@@ -74,10 +84,11 @@ class Session:
         for each in ours:
             if region in {each.get("region"), each.get("region_id")}:
                 return str(each["url"])
+        what = " or ".join(kinds)
         wanted = f"in region {region!r}" if region else "that is the only one"
         raise Stalled(
             f"cloud {self._cloud!r}: its catalog has no {self.options.interface} endpoint of"
-            f" {kind} {wanted} (spec.region; there are: {', '.join(regions) or 'none'})"
+            f" {what} {wanted} (spec.region; there are: {', '.join(regions) or 'none'})"
         )
 
     def _authenticate(self) -> Token:

@@ -1,4 +1,4 @@
-"""What our servers carry besides what machines of every cloud do."""
+"""What our servers and volumes carry besides what those of every cloud do."""
 
 from libcloud.compute.base import Node
 
@@ -7,6 +7,9 @@ TOKEN = "headwater:token"  # noqa: S105  # a name
 ADDRESS = "headwater:address"
 FLOATING = "floating"
 """The machine is to be reached at a floating address, and not before it has one."""
+
+ZONE = "headwater:zone"
+"""Of a volume that was made where its machine was, and is no use elsewhere."""
 
 
 def wants_floating(node: Node) -> bool:
