@@ -113,14 +113,13 @@ async def test_volumes_of_others_are_not_ours(gateway, endpoint) -> None:
     assert (await gateway.create_volume(asked(there))).id == ours.id
 
 
-async def test_devices_are_found_by_the_volume_and_at_last_by_the_word_of_nova(gateway) -> None:
+async def test_devices_are_found_by_the_volume_and_not_by_the_guess_of_nova(gateway) -> None:
     volume = await plugged(gateway, await machine(gateway))
 
     assert volume.devices == (
         f"/dev/disk/by-id/virtio-{volume.id.id[:20]}",
         f"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{volume.id.id[:20]}",
         f"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{volume.id.id}",
-        "/dev/vdb",
     )
 
 

@@ -35,7 +35,7 @@ def volume_of(item: Body, installation: str, cloud: str) -> Volume | None:
         state=_state(str(item["status"]), uses),
         size=int(item["size"]) * GIBIBYTE,
         machine=str(uses[0]["server_id"]) if uses else "",
-        devices=devices_of(id, str(uses[0].get("device") or "")) if uses else (),
+        devices=devices_of(id) if uses else (),
         zone=str(metadata.get(ZONE) or ""),
         created=_moment(str(item.get("created_at"))),
     )
@@ -50,11 +50,10 @@ def _state(status: str, uses: Sequence[Body]) -> VolumeState:
     return _STATES.get(status, VolumeState.CHANGING)
 
 
-def devices_of(id: str, device: str) -> tuple[str, ...]:
-    """By the volume's id first: what nova calls a device is no more than a guess of libvirt's."""
+def devices_of(id: str) -> tuple[str, ...]:
+    """By the volume's id alone: what nova calls a device is a guess, and may be another disk."""
     disk = f"{_NAMED}scsi-0QEMU_QEMU_HARDDISK_"
-    named = (f"{_NAMED}virtio-{id[:_SERIAL]}", f"{disk}{id[:_SERIAL]}", f"{disk}{id}")
-    return (*named, device) if device else named
+    return f"{_NAMED}virtio-{id[:_SERIAL]}", f"{disk}{id[:_SERIAL]}", f"{disk}{id}"
 
 
 def _moment(said: str) -> datetime | None:

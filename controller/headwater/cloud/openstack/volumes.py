@@ -77,19 +77,18 @@ class CinderVolumes:
         path = f"/servers/{quote(machine.id.id, safe='')}/os-volume_attachments"
         try:
             asked = {"volumeAttachment": {"volumeId": volume.id.id}}
-            told = self._api.post(COMPUTE, path, asked)
+            self._api.post(COMPUTE, path, asked)
         except BaseHTTPError as error:
-            told = self._told(f"{path}/{quote(volume.id.id, safe='')}", volume, error)
+            self._check_begun(f"{path}/{quote(volume.id.id, safe='')}", volume, error)
         there = self._find(volume)
         if there.machine:
             return there
         # Cinder does not tell who is to have it before it is there.
-        device = str(told["volumeAttachment"].get("device") or "")
         return replace(
             there,
             state=VolumeState.CHANGING,
             machine=machine.id.id,
-            devices=devices_of(volume.id.id, device),
+            devices=devices_of(volume.id.id),
         )
 
     def retag(self, volume: Volume, tags: VolumeTags) -> None:
@@ -111,18 +110,20 @@ class CinderVolumes:
                 _wait(there, error)
             raise
 
-    def _told(self, path: str, volume: Volume, error: Exception) -> Body:
-        """Nova's word for what an earlier attempt has begun. Raises what `error` means otherwise.
+    def _check_begun(self, path: str, volume: Volume, error: Exception) -> None:
+        """Nova says that an earlier attempt has begun it. Raises what `error` means otherwise.
 
         A volume that its machine has already is refused as one that another machine has.
         """
         if code_of(error) not in _REFUSED:
             raise error
         try:
-            return self._api.get(COMPUTE, path)
+            self._api.get(COMPUTE, path)
         except Exception as missing:
             if code_of(missing) != NOT_FOUND:
                 raise
+        else:
+            return
         there = self._find(volume)
         if code_of(error) == NOT_FOUND:
             raise Transient(f"no machine that {volume.id} could be attached to: {error}") from error
