@@ -25,7 +25,7 @@ from faults.world import World
 
 HISTORIES = int(os.environ.get("HEADWATER_HISTORIES", "2000"))
 SEED = int(os.environ.get("HEADWATER_HISTORIES_SEED", "0"))
-STEPS = int(os.environ.get("HEADWATER_HISTORIES_STEPS", "14"))
+STEPS = int(os.environ.get("HEADWATER_HISTORIES_STEPS", "9"))
 """At most, of one history. Longer ones find more, and take longer."""
 SHARDS = 16
 

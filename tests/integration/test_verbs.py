@@ -80,8 +80,8 @@ async def test_status_in_a_pipe_is_an_aligned_table(start: Start):
         "DEPLOYMENT  PHASE  READY  REVISION  TIME",
         "hello       Ready  2/2    aaaaaaa   5.0 s",
         "",
-        "CLOUD  DRIVER  MACHINES  UNKNOWN",
-        "local  local   2         1        sandbox",
+        "CLOUD  DRIVER  MACHINES  UNKNOWN  VOLUMES",
+        "local  local   2         1        2 leaked  sandbox",
     ]
 
 
