@@ -18,17 +18,17 @@ from headwater.cloud.local import processes
 from headwater.cloud.local.driver import LocalNodeDriver
 from headwater.cloud.local.layout import Layout
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 KEY = asyncssh.generate_private_key("ssh-ed25519")
 PUBLIC_KEY = KEY.export_public_key().decode().strip()
 
 
-def wait_until(fact: Callable[[], object], what: str) -> None:
-    """Blocks until the fact holds; fails the test after the deadline."""
-    deadline = time.monotonic() + DEADLINE
+def wait_until(fact: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
+    """Blocks until the fact holds; fails the test when it does not within so many seconds."""
+    deadline = time.monotonic() + seconds
     while not fact():
         if time.monotonic() > deadline:
-            pytest.fail(f"not within {DEADLINE} s: {what}")
+            pytest.fail(f"not within {seconds} s: {what}")
         time.sleep(0.01)
 
 

@@ -115,7 +115,9 @@ class Repository:
                     said.append(line)
         return said
 
-    def until_answered(self, revision: str, context: str = "headwater") -> str:
+    def until_answered(
+        self, revision: str, context: str = "headwater", seconds: float = DEADLINE
+    ) -> str:
         """The terminal answer, once it stands."""
         found = [""]
 
@@ -123,7 +125,7 @@ class Repository:
             found[0] = self.answers(revision).get(context, "")
             return found[0].startswith(("success", "failure"))
 
-        wait_until(is_terminal, f"an answer on {revision[:7]} for {context}")
+        wait_until(is_terminal, f"an answer on {revision[:7]} for {context}", seconds)
         return found[0]
 
 
