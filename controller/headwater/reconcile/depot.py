@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from headwater.errors import HeadwaterError
 from headwater.reconcile.ports import Clouds
+from headwater.reconcile.promises import promised
 from headwater.topology.volumes import Volume, VolumeId, VolumeKey, VolumeListing, VolumeState
 
 _MOVING = frozenset({VolumeState.CREATING, VolumeState.CHANGING})
@@ -76,7 +76,7 @@ class Depot:
         self, account: _Account, listing: VolumeListing, before: set[VolumeId], began: float
     ) -> set[str]:
         """`before` is what was known when the listing was asked for, at `began`."""
-        oldest = min(began, _now() - self._lag(listing.cloud))
+        oldest = min(began, _now() - promised(self._clouds, listing.cloud).lag)
         written = {id: at for id, at in account.written.items() if at >= oldest}
         account.written = written
         listed = {volume.id: volume for volume in listing.volumes}
@@ -97,12 +97,6 @@ class Depot:
         account.missed, account.remembered = missed, {}
         changed |= {key.instance.deployment for key in (*gone.values(), *missed.values())}
         return changed
-
-    def _lag(self, cloud: str) -> float:
-        try:
-            return self._clouds.capabilities(cloud).lag
-        except HeadwaterError:
-            return 0.0
 
     def _put(self, account: _Account, volume: Volume) -> None:
         account.volumes[volume.id] = volume

@@ -4,31 +4,24 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from headwater.errors import HeadwaterError
 from headwater.manifests.resolved import Catalog
 from headwater.planning.problems import problems
 from headwater.planning.records import Run
 from headwater.planning.room import room
 from headwater.planning.situation import Situation
+from headwater.reconcile import stocktaking
 from headwater.reconcile.exchange import Exchange
-from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.observer import Observer
-from headwater.reconcile.ports import Clock, Clouds
+from headwater.reconcile.ports import Clock
+from headwater.reconcile.promises import promised
 from headwater.reconcile.replacements import replacements
-from headwater.reconcile.stocktaking import incomplete_volumes, stock
 from headwater.topology.desired import Desired
 from headwater.topology.keys import InstanceKey
 
 
-class World(Protocol):
+class World(stocktaking.World, Protocol):
     """Where a situation is looked up."""
 
-    @property
-    def clouds(self) -> Clouds: ...
-    @property
-    def ledger(self) -> Ledger: ...
-    @property
-    def observer(self) -> Observer: ...
     @property
     def exchange(self) -> Exchange: ...
     @property
@@ -51,7 +44,7 @@ def gathered(
         run=run,
         now=world.clock(),
         incomplete=observer.incomplete(_clouds(world, name, desired))
-        or incomplete_volumes(world, name, desired),
+        or stocktaking.incomplete_volumes(world, name, desired),
         limbo=observer.limbo(name),
         records={
             machine.id: ledger.records[machine.id]
@@ -64,7 +57,7 @@ def gathered(
         replacements=replacements(ledger, name),
         doubts=_doubts(world, name, desired),
         problems=problems(desired, world.clouds.capabilities) if desired else (),
-        stock=stock(world, name, desired),
+        stock=stocktaking.stock(world, name, desired),
         room=room(catalog, observer.sizes, world.clouds.capabilities),
     )
 
@@ -93,12 +86,6 @@ def _doubts(world: World, name: str, desired: Desired | None) -> Mapping[Instanc
     return {
         key: since
         for key, since in doubts.items()
-        if (spec := desired.instances.get(key)) and not _is_idempotent(world, spec.machine.cloud)
+        if (spec := desired.instances.get(key))
+        and not promised(world.clouds, spec.machine.cloud).idempotent
     }
-
-
-def _is_idempotent(world: World, cloud: str) -> bool:
-    try:
-        return world.clouds.capabilities(cloud).idempotent
-    except HeadwaterError:
-        return False

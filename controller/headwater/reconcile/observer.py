@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from headwater.errors import HeadwaterError
 from headwater.manifests.resolved import Size
 from headwater.planning.events import CloudListed
 from headwater.reconcile.depot import Depot
 from headwater.reconcile.ports import Clouds, Listener
+from headwater.reconcile.promises import promised
 from headwater.topology.keys import InstanceKey, MachineId
 from headwater.topology.machines import Listing, Machine, MachineState
 from headwater.topology.placement import Places
@@ -91,7 +91,7 @@ class Observer:
     def _merge(self, account: _Account, listing: Listing, before: set[MachineId]) -> set[str]:
         """Take over what is listed; `before` is what was known when the listing was asked for."""
         changed: set[str] = set()
-        lag = self._lag(listing.cloud)
+        lag = promised(self._clouds, listing.cloud).lag
         recent = _recent(account, lag)
         ended = recent - set(account.machines)
         listed = {machine.id: machine for machine in listing.machines if machine.id not in ended}
@@ -115,12 +115,6 @@ class Observer:
         changed |= {key.deployment for key in (*account.missed.values(), *missed.values())}
         account.missed = missed
         return changed
-
-    def _lag(self, cloud: str) -> float:
-        try:
-            return self._clouds.capabilities(cloud).lag
-        except HeadwaterError:
-            return 0.0
 
     def _account(self, cloud: str) -> _Account:
         return self._accounts.setdefault(cloud, _Account())

@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
-from headwater.errors import HeadwaterError
 from headwater.manifests.resolved import Catalog
 from headwater.planning.situation import Situation
 from headwater.planning.stock import Stock, by_key
@@ -14,6 +13,7 @@ from headwater.reconcile.depot import Depot
 from headwater.reconcile.ledger import Ledger
 from headwater.reconcile.observer import Observer
 from headwater.reconcile.ports import Clouds
+from headwater.reconcile.promises import promised
 from headwater.reconcile.wanted import Wanted
 from headwater.topology.desired import Desired
 from headwater.topology.volumes import Volume, VolumeId, VolumeKey
@@ -113,12 +113,5 @@ def _doubts(world: World, told: Mapping[VolumeKey, Claim]) -> dict[VolumeKey, da
     return {
         key: each.since
         for key, each in begun.items()
-        if each.since is not None and not _is_idempotent(world, each.cloud)
+        if each.since is not None and not promised(world.clouds, each.cloud).idempotent
     }
-
-
-def _is_idempotent(world: World, cloud: str) -> bool:
-    try:
-        return world.clouds.capabilities(cloud).idempotent
-    except HeadwaterError:
-        return False
