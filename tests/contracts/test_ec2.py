@@ -3,14 +3,14 @@
 import asyncio
 import re
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from contracts.asking import Orders, make, opened
 from fakes.ec2.account import IMAGE
 from fakes.ec2.endpoint import HTML, Ec2Endpoint, ec2_endpoint
 from fakes.ec2.limits import Limits
@@ -18,25 +18,23 @@ from fakes.ec2.refusals import Refused, throttled
 from headwater.cloud import groups, pace
 from headwater.cloud.gateway import Gateway
 from headwater.errors import (
-    HeadwaterError,
     QuotaExceeded,
     Stalled,
     Throttled,
     Transient,
 )
-from headwater.manifests.resolved import ResolvedCloud, Size
+from headwater.manifests.resolved import Size
 from headwater.topology.batches import batched
-from headwater.topology.keys import InstanceKey, MachineId
+from headwater.topology.keys import MachineId
 from headwater.topology.machines import (
-    CreateOrder,
     Machine,
     MachineSpec,
     MachineState,
-    Tags,
-    machine_name,
 )
 
 SPEC = MachineSpec("aws", "debian", IMAGE, Size(name="t3.micro"), open=("80/tcp",))
+ORDERS = Orders(SPEC)
+order, batch, refusal = ORDERS.order, ORDERS.batch, ORDERS.refusal
 
 
 @pytest.fixture
@@ -50,48 +48,6 @@ def endpoint() -> Iterator[Ec2Endpoint]:
 async def gateway(endpoint: Ec2Endpoint, tmp_path: Path) -> AsyncIterator[Gateway]:
     async with opened(endpoint.cloud("aws"), tmp_path) as gateway:
         yield gateway
-
-
-@asynccontextmanager
-async def opened(
-    cloud: ResolvedCloud, directory: Path, installation: str = "ours"
-) -> AsyncIterator[Gateway]:
-    gateway = Gateway(installation, directory)
-    await gateway.configure({"aws": cloud})
-    try:
-        yield gateway
-    finally:
-        await gateway.close()
-
-
-def order(
-    index: int, spec: MachineSpec = SPEC, *, incarnation: int = 1, deployment: str = "hello"
-) -> CreateOrder:
-    key = InstanceKey(deployment, "web", index)
-    return CreateOrder(
-        name=machine_name(key, incarnation),
-        token=f"{key}.{incarnation}",
-        spec=spec,
-        tags=Tags("ours", key, incarnation, "digest", "f" * 40),
-        authorized_key="ssh-ed25519 AAAA",
-    )
-
-
-def batch(*indexes: int, spec: MachineSpec = SPEC) -> list[CreateOrder]:
-    return batched([order(index, spec) for index in indexes], {})
-
-
-async def make(gateway: Gateway, orders: Sequence[CreateOrder]) -> list[Machine]:
-    answers = await gateway.create(orders)
-    made = [answer for answer in answers if isinstance(answer, Machine)]
-    assert len(made) == len(orders), answers
-    return made
-
-
-async def refusal(gateway: Gateway, spec: MachineSpec = SPEC) -> Exception:
-    [answer] = await gateway.create(batch(1, spec=spec))
-    assert isinstance(answer, HeadwaterError)
-    return answer
 
 
 def refuse(endpoint: Ec2Endpoint, action: str, error: Refused, times: int = 1000) -> None:

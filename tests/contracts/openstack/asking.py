@@ -1,72 +1,25 @@
 """What the tests of OpenStack ask of a gateway, and of the double behind it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from contracts.asking import Orders
 from fakes.openstack.endpoint import OpenStackEndpoint
 from fakes.openstack.glance import IMAGE
 from fakes.openstack.refusals import Refused
 from fakes.serving import Answer
 from headwater.cloud.gateway import Gateway
-from headwater.errors import HeadwaterError
-from headwater.manifests.resolved import ResolvedCloud, Size
-from headwater.topology.batches import batched
-from headwater.topology.keys import InstanceKey
+from headwater.manifests.resolved import Size
 from headwater.topology.machines import (
-    CreateOrder,
     Machine,
     MachineSpec,
-    Tags,
-    machine_name,
 )
 
 SPEC = MachineSpec("lab", "debian", IMAGE, Size(name="m1.tiny"), open=("80/tcp",))
 PUBLIC = {"floating_network": "public"}
-
-
-@asynccontextmanager
-async def opened(
-    cloud: ResolvedCloud, directory: Path, installation: str = "ours"
-) -> AsyncIterator[Gateway]:
-    gateway = Gateway(installation, directory)
-    await gateway.configure({"lab": cloud})
-    try:
-        yield gateway
-    finally:
-        await gateway.close()
-
-
-def order(
-    index: int, spec: MachineSpec = SPEC, *, incarnation: int = 1, deployment: str = "hello"
-) -> CreateOrder:
-    key = InstanceKey(deployment, "web", index)
-    return CreateOrder(
-        name=machine_name(key, incarnation),
-        token=f"{key}.{incarnation}",
-        spec=spec,
-        tags=Tags("ours", key, incarnation, "digest", "f" * 40),
-        authorized_key="ssh-ed25519 AAAA",
-    )
-
-
-def batch(*indexes: int, spec: MachineSpec = SPEC) -> list[CreateOrder]:
-    return batched([order(index, spec) for index in indexes], {})
-
-
-async def make(gateway: Gateway, orders: Sequence[CreateOrder]) -> list[Machine]:
-    answers = await gateway.create(orders)
-    made = [answer for answer in answers if isinstance(answer, Machine)]
-    assert len(made) == len(orders), answers
-    return made
-
-
-async def refusal(gateway: Gateway, spec: MachineSpec = SPEC) -> Exception:
-    [answer] = await gateway.create(batch(1, spec=spec))
-    assert isinstance(answer, HeadwaterError)
-    return answer
+ORDERS = Orders(SPEC)
+order, batch, refusal = ORDERS.order, ORDERS.batch, ORDERS.refusal
 
 
 def refuse(

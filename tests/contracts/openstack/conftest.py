@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from contracts.openstack.asking import PUBLIC, opened
+from contracts.asking import opened
+from contracts.openstack.asking import PUBLIC
 from fakes.openstack.endpoint import OpenStackEndpoint, openstack_endpoint
 from headwater.cloud.gateway import Gateway
 

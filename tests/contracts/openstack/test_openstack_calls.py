@@ -5,13 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from contracts.openstack.asking import (
-    SPEC,
-    batch,
-    make,
-    opened,
-    order,
-)
+from contracts.asking import make, opened
+from contracts.openstack.asking import SPEC, batch, order
 from fakes.openstack.refusals import throttled
 from headwater.errors import QuotaExceeded, Throttled, Transient
 from headwater.topology.batches import batched

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from contracts.openstack.asking import SPEC, batch, make, opened, server, until
+from contracts.asking import make, opened
+from contracts.openstack.asking import SPEC, batch, server, until
 from fakes.openstack.glance import IMAGE
 from headwater.manifests.resolved import Size
 from headwater.topology.machines import (

@@ -4,17 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from contracts.openstack.asking import (
-    PUBLIC,
-    SPEC,
-    batch,
-    make,
-    opened,
-    own_groups,
-    refusal,
-    refuse,
-    until,
-)
+from contracts.asking import make, opened
+from contracts.openstack.asking import PUBLIC, SPEC, batch, own_groups, refusal, refuse, until
 from fakes.openstack.refusals import Refused
 from headwater.cloud import groups
 from headwater.cloud.gateway import Gateway

@@ -8,11 +8,10 @@ from datetime import timedelta
 
 import pytest
 
+from contracts.asking import make, opened
 from contracts.openstack.asking import (
     SPEC,
     batch,
-    make,
-    opened,
     order,
     refusal,
     refusal_of,

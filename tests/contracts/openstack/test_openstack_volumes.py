@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from contracts.openstack.asking import SPEC, batch, make, opened, order, refuse
+from contracts.asking import make, opened
+from contracts.openstack.asking import SPEC, batch, order, refuse
 from fakes.openstack.cinder import Disk
 from fakes.openstack.endpoint import HTML, OpenStackEndpoint
 from fakes.openstack.refusals import Refused
